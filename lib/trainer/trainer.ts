@@ -1,0 +1,98 @@
+/**
+ * The trainer as its user (the client life cycle, the demo baseline, `generate`) sees it. The work is
+ * done in a worker, because an onnxruntime run blocks its thread; see `create_trainer.ts`.
+ */
+import type { Optimizer } from "../protocol/coordinator_state.ts";
+
+/** Compressed pseudo-gradient of one parameter, training-math.md sections 3.1, 3.5-3.7. */
+export interface SparseParameter {
+  /** Block-tensor shape before flattening, e.g. `[y, x, h, w]`. */
+  xshape: number[];
+  /** Number of entries of a flattened block (`h * w`, or `w` for vectors). */
+  totalk: number;
+  /** Entries kept per block. */
+  k: number;
+  /** Encoded indices as sent: u8, u16 LE or u32 LE by `totalk`, blocks row-major, k each. */
+  indices: Uint8Array;
+  /** Encoded values as sent: fp32 LE, or one bit each (LSB first). */
+  values: Uint8Array;
+  /** True when `values` holds one bit per entry. */
+  oneBit: boolean;
+}
+
+/** Result of training one batch: one entry per parameter, in ascending byte order of the names. */
+export type DistroResult = SparseParameter[];
+
+export interface TrainRequest {
+  step: number;
+  /** Tokens, row-major [batch, sequenceLength], int32. */
+  tokens: Int32Array;
+  batch: number;
+  /** Learning rates with the cold-start factor already applied (training-math.md section 1). */
+  lr: number;
+  previousLr: number;
+  /** Zero the residuals first (cold start, round height 0). */
+  resetOptimizer: boolean;
+  /** Round in which these batches are trained; own results of `round - 1` are subtracted (3.2 C). */
+  round: number;
+}
+
+export interface TrainResponse {
+  /** Mean cross-entropy, nats per token. */
+  loss: number;
+  result: DistroResult;
+  /** Trainer nonce of this call (0-based). */
+  nonce: number;
+  milliseconds: number;
+}
+
+export interface ApplyResponse {
+  /** SHA-256 over all parameters in name order (fp32 LE bytes), hex. */
+  weightsSha256: string;
+  milliseconds: number;
+}
+
+export interface ModelFiles {
+  /** Text of config.json. */
+  config: string;
+  /** Text of tokenizer.json, or null. */
+  tokenizer: string | null;
+}
+
+export interface TrainerOptions {
+  /** Directory with config.json and *.safetensors, or the files' content received from peers. */
+  model:
+    | { directory: string }
+    | { files: ModelFiles; parameters: Map<string, Float32Array<ArrayBuffer>> };
+  sequenceLength: number;
+  microBatchSize: number;
+  optimizer: Optimizer;
+  /** Intra-op threads of the runtime. */
+  threads: number;
+  signal?: AbortSignal;
+}
+
+export interface Trainer {
+  readonly numParameters: bigint;
+  readonly vocabSize: number;
+  /** Parameter names in ascending byte order with their shapes. */
+  readonly parameters: ReadonlyArray<{ name: string; shape: number[] }>;
+  readonly files: ModelFiles;
+  /** Trains one batch. Aborting `signal` stops between micro-batches and rejects. */
+  train(request: TrainRequest, signal?: AbortSignal): Promise<TrainResponse>;
+  /** Applies one round's accepted results in the given order (training-math.md section 3.3). */
+  apply(request: { step: number; lr: number; results: DistroResult[] }): Promise<ApplyResponse>;
+  /** Mean loss of token rows [batch, sequenceLength] without changing anything. */
+  evaluate(tokens: Int32Array, batch: number): Promise<number>;
+  /** Greedy or sampled continuation; returns only the new token ids. */
+  generate(
+    prompt: number[],
+    options: { maxNewTokens: number; temperature?: number; seed?: number },
+  ): Promise<number[]>;
+  weightsSha256(): Promise<string>;
+  /** Copy of one parameter, for peers that join. */
+  parameter(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /** Writes config.json, tokenizer.json and model.safetensors into a fresh directory, atomically. */
+  saveCheckpoint(directory: string): Promise<void>;
+  close(): Promise<void>;
+}
