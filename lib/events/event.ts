@@ -1,0 +1,69 @@
+/**
+ * The event stream of a training client: one flat JSON object a line. The terminal view, the demo and
+ * the tests read it; nothing else couples them to the client.
+ *
+ * Keys are snake case because the lines are read by other programs as well. Steps, rounds and epochs
+ * carry the meaning of docs/protocol/coordinator-state-machine.md.
+ */
+export type ClientEvent =
+  | { type: "started"; run_id: string; p2p: string; addresses: string[]; threads: number }
+  | {
+    type: "state";
+    run_state: string;
+    epoch: number;
+    step: number;
+    round: number;
+    clients: number;
+    member: boolean;
+  }
+  | { type: "joined"; epoch: number; signature: string }
+  | { type: "waiting"; reason: string }
+  | { type: "model_loaded"; source: string; parameters: number; weights_sha256: string }
+  | { type: "data_ready"; sequences: number }
+  | {
+    type: "round";
+    epoch: number;
+    round: number;
+    step: number;
+    batches: string[];
+    witness: boolean;
+  }
+  | {
+    type: "trained";
+    epoch: number;
+    round: number;
+    step: number;
+    batch: string;
+    sequences: number;
+    tokens: number;
+    loss: number;
+    milliseconds: number;
+    /** Size of the result as peers fetch it, and of the same update as plain fp32. */
+    bytes: number;
+    bytes_dense: number;
+  }
+  | { type: "received"; step: number; batch: string; from: string; bytes: number }
+  | {
+    type: "applied";
+    epoch: number;
+    round: number;
+    step: number;
+    results: number;
+    milliseconds: number;
+    weights_sha256: string;
+  }
+  | { type: "transaction"; name: string; signature: string; fee_lamports: number }
+  | { type: "transaction_failed"; name: string; code: string; message: string }
+  | { type: "unhealthy"; client: string; step: number }
+  | { type: "untrained_batch"; step: number; batch: string; expected: string }
+  | { type: "peers"; connected: number; sent: number; received: number; dropped: number }
+  | { type: "checkpoint"; path: string; step: number; weights_sha256: string }
+  | { type: "left_epoch"; epoch: number; reason: string }
+  | { type: "warning"; code: string; message: string }
+  | { type: "stopped"; reason: "finished" | "interrupted" | "paused"; step: number };
+
+/** An event with the wall-clock time (milliseconds since 1970) and the wallet (base58) of its client. */
+export type TimedEvent = ClientEvent & { time: number; client: string };
+
+/** Receives events; must not throw. */
+export type EventSink = (event: ClientEvent) => void;
