@@ -1,0 +1,88 @@
+/**
+ * Applying one round's results: docs/protocol/training-math.md section 3.3.
+ */
+import { PsycheError } from "../../error.ts";
+import type { DistroResult } from "../trainer.ts";
+import { decodeBlocks, readEntries } from "./decode.ts";
+import { type DistroHyper, distroLayout } from "./layout.ts";
+
+/** A parameter as apply changes it, fp32 in row-major order. */
+export interface ParameterData {
+  name: string;
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+/**
+ * Checks that a result can be applied to these parameters: one entry per parameter, in the same
+ * order, each well-formed with finite values. Receivers call this before they count a result as good.
+ *
+ * @throws PsycheError `DISTRO_RESULT_INVALID`
+ */
+export function checkResult(
+  parameters: ReadonlyArray<{ name: string; shape: readonly number[] }>,
+  result: DistroResult,
+  hyper: DistroHyper,
+): void {
+  checkCount(parameters, result);
+  parameters.forEach(({ shape }, i) => {
+    readEntries(result[i], distroLayout(shape, hyper));
+  });
+}
+
+/**
+ * `P -= lr * sign(decode(mean of all results))` for every parameter, in place.
+ *
+ * The same inputs give the same bits on every machine: `lr` is rounded once to fp32; the direction
+ * is computed in the fixed f64 order of decode.ts; sign(0) is 0 and leaves the element untouched;
+ * the step is one fp32 subtraction. All results are checked before the first element changes.
+ * No results change nothing.
+ *
+ * @param parameters in ascending byte order of names, as in the results
+ * @param results accepted results in the order agreed by all clients
+ * @throws PsycheError `DISTRO_RESULT_INVALID`; the parameters are unchanged then
+ */
+export function applyResults(
+  parameters: readonly ParameterData[],
+  results: readonly DistroResult[],
+  lr: number,
+  hyper: DistroHyper,
+): void {
+  if (results.length === 0) return;
+  for (const result of results) checkCount(parameters, result);
+  const work = parameters.map(({ shape, data, name }, i) => {
+    const layout = distroLayout(shape, hyper);
+    if (data.length !== layout.blocks * layout.totalk) {
+      throw new PsycheError(
+        "DISTRO_RESULT_INVALID",
+        `Parameter ${name} holds ${data.length} elements, its shape [${shape}] says ${
+          layout.blocks * layout.totalk
+        }; load the model again.`,
+      );
+    }
+    return { data, layout, entries: results.map((result) => readEntries(result[i], layout)) };
+  });
+  const step = Math.fround(lr);
+  for (const { data, layout, entries } of work) {
+    const { h, w, cols } = layout;
+    decodeBlocks(entries, layout, (block, offset) => {
+      for (let j = 0; j < h; j++) {
+        const at = offset + j * cols;
+        const from = j * w;
+        for (let l = 0; l < w; l++) {
+          const x = block[from + l];
+          data[at + l] -= step * (Number(x > 0) - Number(x < 0));
+        }
+      }
+    });
+  }
+}
+
+function checkCount(parameters: ReadonlyArray<unknown>, result: DistroResult): void {
+  if (result.length !== parameters.length) {
+    throw new PsycheError(
+      "DISTRO_RESULT_INVALID",
+      `A result has ${result.length} parameters, the model ${parameters.length}; refuse it.`,
+    );
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Indices of kept coefficients as they travel: docs/protocol/training-math.md section 3.5.
+ */
+import { PsycheError } from "../../error.ts";
+
+/** Bytes of one index for blocks of `totalk` entries: 1, 2 or 4 (section 3.5). */
+export function indexWidth(totalk: number): 1 | 2 | 4 {
+  if (totalk <= 2 ** 8) return 1;
+  return totalk <= 2 ** 16 ? 2 : 4;
+}
+
+/** Encodes int32 indices, each in `0..totalk-1`, little-endian. */
+export function encodeIndices(indices: Int32Array, totalk: number): Uint8Array<ArrayBuffer> {
+  const width = indexWidth(totalk);
+  const bytes = new Uint8Array(indices.length * width);
+  for (let i = 0, at = 0; i < indices.length; i++) {
+    let rest = indices[i];
+    for (let b = 0; b < width; b++, rest >>>= 8) bytes[at++] = rest;
+  }
+  return bytes;
+}
+
+/**
+ * Decodes and checks indices of blocks of `totalk` entries.
+ *
+ * @throws PsycheError `DISTRO_RESULT_INVALID` when the byte count is not a whole number of indices or
+ * an index is not below `totalk`.
+ */
+export function decodeIndices(bytes: Uint8Array, totalk: number): Int32Array<ArrayBuffer> {
+  const width = indexWidth(totalk);
+  if (bytes.length % width !== 0) {
+    throw new PsycheError(
+      "DISTRO_RESULT_INVALID",
+      `${bytes.length} index bytes are not a multiple of ${width}; refuse this result.`,
+    );
+  }
+  const indices = new Int32Array(bytes.length / width);
+  for (let i = 0, at = 0; i < indices.length; i++, at += width) {
+    let index = bytes[at];
+    if (width > 1) index += bytes[at + 1] * 2 ** 8;
+    if (width > 2) index += bytes[at + 2] * 2 ** 16 + bytes[at + 3] * 2 ** 24;
+    if (index >= totalk) {
+      throw new PsycheError(
+        "DISTRO_RESULT_INVALID",
+        `Index ${index} is outside a block of ${totalk} entries; refuse this result.`,
+      );
+    }
+    indices[i] = index;
+  }
+  return indices;
+}
