@@ -1,0 +1,96 @@
+/** Runs one command from the command line to the exit code. Used by scripts alone. */
+import { PsycheError } from "../error.ts";
+import { allFlags, type CommandDefinition, helpText, parseArguments } from "./command.ts";
+import type { Flags, Values } from "./flag.ts";
+import { toJson } from "./json.ts";
+import { createOutput } from "./output.ts";
+import { denoRuntime, type Runtime } from "./runtime.ts";
+import { loadLayers } from "./setting_layers.ts";
+import { resolveSettings, usageError } from "./settings.ts";
+import { formatSettings, shownSettings } from "./show_config.ts";
+
+/**
+ * Exit codes: 0 done, 1 failed, 2 wrong usage, 10 version mismatch. The first Ctrl+C (or SIGTERM)
+ * aborts the command's signal, so that it can clean up; the second ends the process at once.
+ */
+export async function runCommand<F extends Flags>(
+  definition: CommandDefinition<F>,
+  runtime: Runtime = denoRuntime(),
+): Promise<void> {
+  const controller = new AbortController();
+  const stopListening = runtime.onSignal((signal) => {
+    if (controller.signal.aborted) return runtime.exit(130);
+    runtime.stderr(`\n${signal} received, stopping; once more to force it.\n`);
+    controller.abort(
+      new PsycheError("INTERRUPTED", `${definition.name} was interrupted before it had finished.`),
+    );
+  });
+  let code = 0;
+  try {
+    await execute(definition, runtime, controller.signal);
+  } catch (error) {
+    code = report(error, definition.name, runtime);
+  } finally {
+    stopListening();
+  }
+  // Open sockets of libraries must not keep a finished command alive.
+  runtime.exit(code);
+}
+
+async function execute<F extends Flags>(
+  definition: CommandDefinition<F>,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<void> {
+  const parsed = parseArguments(definition, runtime.args);
+  if (parsed.help) return runtime.stdout(helpText(definition));
+  const flags = allFlags(definition);
+  const settings = resolveSettings(flags, loadLayers(parsed.flags, runtime));
+  const values = settings.values as Values<F> & { showConfig: boolean };
+  const problems = [...parsed.problems, ...settings.problems];
+  const output = createOutput(runtime, { json: wantsJson(runtime) });
+  if (values.showConfig) {
+    const shown = shownSettings(definition.flags, settings);
+    return output.result({ settings: shown, problems }, [...formatSettings(shown), ...problems]);
+  }
+  if (problems.length === 0) problems.push(...definition.check?.(values, parsed.positional) ?? []);
+  if (problems.length > 0) throw usageError(definition.name, problems);
+  await definition.run({
+    settings: values,
+    origins: settings.origins,
+    positional: parsed.positional,
+    output,
+    signal,
+    runtime,
+  });
+}
+
+/** Read from the raw line, because the errors of a line that cannot be read obey it too. */
+function wantsJson(runtime: Runtime): boolean {
+  return runtime.args.includes("--json");
+}
+
+function report(error: unknown, command: string, runtime: Runtime): number {
+  const known = toPsycheError(error, command);
+  if (wantsJson(runtime)) {
+    runtime.stdout(`${toJson({ error: { code: known.code, message: known.message } })}\n`);
+  } else {
+    runtime.stderr(`error[${known.code}]: ${known.message}\n`);
+  }
+  if (runtime.environment("PSYCHE_DEBUG") === "1") {
+    for (let cause: unknown = error; cause !== undefined; cause = (cause as Error)?.cause) {
+      runtime.stderr(`${cause instanceof Error ? cause.stack : cause}\n`);
+    }
+  }
+  return known.exitCode;
+}
+
+function toPsycheError(error: unknown, command: string): PsycheError {
+  if (error instanceof PsycheError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new PsycheError(
+    "UNEXPECTED",
+    `${command} failed: ${text.split("\n")[0]} (PSYCHE_DEBUG=1 shows where).`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,65 @@
+/** Everything a command takes from its process; the one place in lib that touches the real one. */
+import process from "node:process";
+
+export interface Runtime {
+  args: string[];
+  environment(name: string): string | undefined;
+  /** Undefined when the file does not exist. */
+  readTextFile(path: string): string | undefined;
+  /** Names in a directory; empty when it does not exist. */
+  listDirectory(path: string): string[];
+  stdout(text: string): void;
+  stderr(text: string): void;
+  /** True when a person reads stderr. */
+  terminal: boolean;
+  /** Calls the handler for every interrupt or termination signal; returns the way to stop that. */
+  onSignal(handler: (signal: string) => void): () => void;
+  exit(code: number): void;
+}
+
+/** The running process. */
+export function denoRuntime(): Runtime {
+  const encoder = new TextEncoder();
+  const write = (stream: typeof Deno.stdout, text: string) => {
+    const bytes = encoder.encode(text);
+    try {
+      for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
+    } catch (error) {
+      // The reader of a pipe (`| head`) may be gone; there is nobody left to tell.
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
+  };
+  return {
+    args: Deno.args,
+    environment: (name) => Deno.env.get(name),
+    readTextFile: (path) => unlessMissing(() => Deno.readTextFileSync(path)),
+    listDirectory: (path) =>
+      unlessMissing(() => [...Deno.readDirSync(path)].map((entry) => entry.name).sort()) ?? [],
+    stdout: (text) => write(Deno.stdout, text),
+    stderr: (text) => write(Deno.stderr, text),
+    terminal: Deno.stderr.isTerminal(),
+    onSignal(handler) {
+      const signals: Deno.Signal[] = Deno.build.os === "windows"
+        ? ["SIGINT"]
+        : ["SIGINT", "SIGTERM"];
+      const remove = signals.map((signal) => {
+        const listener = () => handler(signal);
+        Deno.addSignalListener(signal, listener);
+        return () => Deno.removeSignalListener(signal, listener);
+      });
+      return () => remove.forEach((undo) => undo());
+    },
+    exit: (code) => process.exit(code),
+  };
+}
+
+function unlessMissing<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,47 @@
+/** A runtime without a process, for the tests of commands. */
+import type { Runtime } from "./runtime.ts";
+
+export interface TestRuntime extends Runtime {
+  /** What was written so far. */
+  written: { stdout: string; stderr: string };
+  exitCodes: number[];
+  /** Delivers a signal to the command. */
+  interrupt(): void;
+}
+
+export function testRuntime(
+  args: string[],
+  options: {
+    environment?: Record<string, string>;
+    files?: Record<string, string>;
+    terminal?: boolean;
+  } = {},
+): TestRuntime {
+  const files = options.files ?? {};
+  const handlers = new Set<(signal: string) => void>();
+  const written = { stdout: "", stderr: "" };
+  const exitCodes: number[] = [];
+  return {
+    args,
+    written,
+    exitCodes,
+    environment: (name) => options.environment?.[name],
+    readTextFile: (path) => files[path],
+    listDirectory: (path) =>
+      [
+        ...new Set(
+          Object.keys(files).filter((file) => file.startsWith(`${path}/`))
+            .map((file) => file.slice(path.length + 1).split("/")[0]),
+        ),
+      ].sort(),
+    stdout: (text) => void (written.stdout += text),
+    stderr: (text) => void (written.stderr += text),
+    terminal: options.terminal ?? false,
+    onSignal(handler) {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+    exit: (code) => void exitCodes.push(code),
+    interrupt: () => handlers.forEach((handler) => handler("SIGINT")),
+  };
+}
