@@ -1,0 +1,145 @@
+/**
+ * A web3.js `Connection` (commitment confirmed) with timeouts, fail-over and sockets that work
+ * under Deno. See docs/protocol/client-lifecycle.md sections 9 and 10.
+ */
+import { Connection } from "@solana/web3.js";
+import { clusterName, type Endpoint, redactUrl, resolveEndpoint } from "./endpoint.ts";
+import { createFailoverFetch, type FailoverOptions } from "./failover_fetch.ts";
+import { NativeSocket } from "./native_socket.ts";
+import { sleep } from "./sleep.ts";
+
+export { clusterName, redactUrl, resolveEndpoint } from "./endpoint.ts";
+
+export interface OpenConnectionOptions {
+  /** http(s) URL or moniker: localnet, devnet, testnet, mainnet. */
+  rpcUrl: string;
+  /** Default: derived from `rpcUrl`. */
+  wsUrl?: string;
+  /** Endpoints of the same cluster, asked in this order when the first fails. */
+  fallbacks?: { rpcUrl: string; wsUrl?: string }[];
+  /** Ends everything under way and every later call. */
+  signal?: AbortSignal;
+  timeoutMillis?: number;
+  onFailover?: FailoverOptions["onFailover"];
+  /** For tests. */
+  fetch?: FailoverOptions["fetch"];
+}
+
+/** The private parts of a web3.js 1.x Connection that are needed here (version pinned in deno.json). */
+interface Internals {
+  _rpcWebSocket: {
+    webSocketFactory: (url: string) => NativeSocket;
+    underlyingSocket: NativeSocket | undefined;
+    socket: NativeSocket | undefined;
+    reconnect_timer_id: ReturnType<typeof setTimeout> | undefined;
+    setAutoReconnect(on: boolean): void;
+    on(event: string, listener: () => void): void;
+    off(event: string, listener: () => void): void;
+    removeAllListeners(event: string): void;
+  };
+  _rpcWebSocketConnected: boolean;
+  _rpcWebSocketHeartbeat: ReturnType<typeof setInterval> | null;
+  _rpcWebSocketIdleTimeout: ReturnType<typeof setTimeout> | null;
+  _subscriptionsByHash: Record<string, unknown>;
+}
+
+interface State {
+  cluster: string;
+  close: AbortController;
+}
+
+const states = new WeakMap<Connection, State>();
+
+/**
+ * Open a connection. Nothing is sent before the first call; sockets open with the first
+ * subscription.
+ * @throws PsycheError RPC_URL_INVALID
+ */
+export function openConnection(options: OpenConnectionOptions): Connection {
+  const endpoints = [options, ...(options.fallbacks ?? [])]
+    .map(({ rpcUrl, wsUrl }) => resolveEndpoint(rpcUrl, wsUrl));
+  const close = new AbortController();
+  const signals = [close.signal, ...(options.signal ? [options.signal] : [])];
+  const failoverFetch = createFailoverFetch({
+    urls: endpoints.map((endpoint) => endpoint.rpcUrl),
+    signal: AbortSignal.any(signals),
+    timeoutMillis: options.timeoutMillis,
+    onFailover: options.onFailover,
+    fetch: options.fetch,
+  });
+  const connection = new Connection(endpoints[0].rpcUrl, {
+    commitment: "confirmed",
+    wsEndpoint: endpoints[0].wsUrl,
+    fetch: failoverFetch as typeof fetch,
+    disableRetryOnRateLimit: true, // the fail-over fetch has its own rules
+    httpAgent: false,
+  });
+  useNativeSockets(connection, endpoints);
+  states.set(connection, { cluster: clusterName(endpoints[0].rpcUrl), close });
+  return connection;
+}
+
+/**
+ * Close a connection: requests under way fail, sockets and timers end, the process may exit.
+ * Calling it twice, or with a Connection made elsewhere, does no harm.
+ */
+export async function closeConnection(connection: Connection): Promise<void> {
+  states.get(connection)?.close.abort(new DOMException("The connection is closed.", "AbortError"));
+  const inner = internals(connection);
+  const rpc = inner._rpcWebSocket;
+  inner._subscriptionsByHash = {}; // else the close handler would open the socket again
+  rpc.setAutoReconnect(false);
+  clearTimeout(rpc.reconnect_timer_id);
+  clearInterval(inner._rpcWebSocketHeartbeat ?? undefined);
+  clearTimeout(inner._rpcWebSocketIdleTimeout ?? undefined);
+  const socket = rpc.socket;
+  if (!socket) return;
+  const closed = new Promise<void>((resolve) => socket.addEventListener("close", () => resolve()));
+  const giveUp = new AbortController();
+  socket.close(1000);
+  await Promise.race([closed, sleep(1000, giveUp.signal).catch(() => {})]);
+  giveUp.abort();
+  // web3.js' own close handler runs one timer later and clears what the heartbeat still holds.
+  await sleep(1);
+  clearTimeout(inner._rpcWebSocketIdleTimeout ?? undefined);
+}
+
+/** How to name the cluster of `connection` in a message; never holds an API key. */
+export function clusterOf(connection: Connection): string {
+  return states.get(connection)?.cluster ?? redactUrl(connection.rpcEndpoint);
+}
+
+/** Call `listener` each time a websocket has (re)opened: whoever subscribed may have missed something. */
+export function onSocketOpen(connection: Connection, listener: () => void): () => void {
+  const rpc = internals(connection)._rpcWebSocket;
+  rpc.on("open", listener);
+  return () => rpc.off("open", listener);
+}
+
+/** Drop the websocket, if any, so that it is opened anew (for a socket that has gone silent). */
+export function resetSocket(connection: Connection): void {
+  internals(connection)._rpcWebSocket.socket?.close(4000, "silent");
+}
+
+function useNativeSockets(connection: Connection, endpoints: Endpoint[]): void {
+  const inner = internals(connection);
+  const rpc = inner._rpcWebSocket;
+  let turn = 0;
+  rpc.webSocketFactory = () => {
+    const socket = new NativeSocket(endpoints[turn % endpoints.length].wsUrl);
+    let opened = false;
+    socket.addEventListener("open", () => opened = true);
+    socket.addEventListener("close", () => {
+      if (!opened) turn++;
+    });
+    rpc.underlyingSocket = socket;
+    return socket;
+  };
+  // web3.js prints socket errors to the console; a library does not. The close event follows anyway.
+  rpc.removeAllListeners("error");
+  rpc.on("error", () => inner._rpcWebSocketConnected = false);
+}
+
+function internals(connection: Connection): Internals {
+  return connection as unknown as Internals;
+}
