@@ -1,0 +1,84 @@
+/** From a graph under construction to the bytes of an ONNX model: merge equal nodes, drop dead ones. */
+import { encodeModel, type OnnxNode } from "../onnx/proto.ts";
+import { type Graph, graphError, type GraphNode, type Tensor } from "./tensor.ts";
+
+/** Every node once: of nodes with the same operator, operands and attributes the first stays. */
+export function mergeEqualNodes(
+  nodes: readonly GraphNode[],
+): { nodes: GraphNode[]; replaced: Map<Tensor, Tensor> } {
+  const replaced = new Map<Tensor, Tensor>();
+  const first = new Map<string, Tensor>();
+  const kept: GraphNode[] = [];
+  for (const node of nodes) {
+    const inputs = node.inputs.map((input) => replaced.get(input) ?? input);
+    const key = JSON.stringify([node.op, inputs.map((input) => input.id), node.attributes]);
+    const equal = first.get(key);
+    if (equal !== undefined) {
+      replaced.set(node.output, equal);
+      continue;
+    }
+    first.set(key, node.output);
+    kept.push({ ...node, inputs });
+  }
+  return { nodes: kept, replaced };
+}
+
+/** Nodes that `wanted` depends on; the runtime would run the others too. */
+export function dropDeadNodes(
+  nodes: readonly GraphNode[],
+  wanted: Iterable<Tensor>,
+): { nodes: GraphNode[]; used: Set<Tensor> } {
+  const used = new Set(wanted);
+  const live = nodes.toReversed().filter((node) => {
+    if (!used.has(node.output)) return false;
+    for (const input of node.inputs) used.add(input);
+    return true;
+  });
+  return { nodes: live.reverse(), used };
+}
+
+/**
+ * Serialises the part of `graph` that computes `outputs` (by output name).
+ *
+ * @throws PsycheError `GRAPH_INVALID` when an output name is also an input name.
+ */
+export function compile(
+  graph: Graph,
+  outputs: Readonly<Record<string, Tensor>>,
+): Uint8Array<ArrayBuffer> {
+  const merged = mergeEqualNodes(graph.nodes);
+  const results = Object.entries(outputs).map(([name, tensor]) => {
+    if (graph.inputs.some((input) => input.name === name)) {
+      throw graphError(`Output ${name} has the name of an input`);
+    }
+    return { name, tensor: merged.replaced.get(tensor) ?? tensor };
+  });
+  const { nodes, used } = dropDeadNodes(merged.nodes, results.map((result) => result.tensor));
+  return encodeModel({
+    name: "psyche",
+    inputs: graph.inputs.filter((input) => used.has(input)),
+    outputs: results.map(({ name, tensor }) => ({ name, type: tensor.type, shape: tensor.shape })),
+    initializers: [...graph.constants]
+      .filter(({ tensor }) => used.has(tensor))
+      .map(({ tensor, bytes }) => ({
+        name: tensor.name,
+        type: tensor.type,
+        shape: tensor.shape,
+        bytes,
+      })),
+    nodes: [
+      ...nodes.map(({ op, inputs, output, attributes }): OnnxNode => ({
+        op,
+        inputs: inputs.map((input) => input.name),
+        outputs: [output.name],
+        attributes,
+      })),
+      // Naming through Identity lets one tensor be several outputs; the runtime removes the copies.
+      ...results.map(({ name, tensor }): OnnxNode => ({
+        op: "Identity",
+        inputs: [tensor.name],
+        outputs: [name],
+      })),
+    ],
+  });
+}

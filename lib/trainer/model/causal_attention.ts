@@ -1,0 +1,87 @@
+/** Causal attention with shared key/value heads, computed in blocks of queries. */
+import { add, mul, sub } from "../graph/elementwise.ts";
+import { matmul, softmax } from "../graph/linear.ts";
+import { concat, pad, reduceSum, reshape, slice, transposeLast } from "../graph/shape.ts";
+import { type Tensor, withDerivative } from "../graph/tensor.ts";
+
+/** Queries a block: below, the products get too small; above, more masked scores are computed. */
+const BLOCK = 128;
+
+/** Large enough to vanish in softmax, small enough to stay finite after adding a score. */
+const MASKED = -1e30;
+
+interface Block {
+  /** First key/value position after the block's last query. */
+  end: number;
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
+  weights: Tensor;
+  output: Tensor;
+}
+
+/**
+ * Attention of queries [batch, heads, positions, headDim], already multiplied by 1/√headDim, over
+ * keys and values [batch, kvHeads, positions, headDim]. Result like the queries.
+ *
+ * A block of queries reads only the keys up to its own end, so that about half of the products
+ * above the diagonal are never computed. Key/value heads are not repeated: the queries that share
+ * one are stacked instead. The derivative is written out, block by block.
+ */
+export function causalAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {
+  const [batch, heads, positions, headDim] = q.shape;
+  const kvHeads = k.shape[1];
+  const group = heads / kvHeads;
+  const blockOf = (x: Tensor, start: number, end: number) =>
+    reshape(
+      slice(reshape(x, [batch, kvHeads, group, positions, headDim]), 3, start, end),
+      [batch, kvHeads, group * (end - start), headDim],
+    );
+  const blocks: Block[] = [];
+  for (let start = 0; start < positions; start += BLOCK) {
+    const end = Math.min(start + BLOCK, positions);
+    const queries = blockOf(q, start, end);
+    const keys = slice(k, 2, 0, end);
+    const values = slice(v, 2, 0, end);
+    const mask = causalMask(q, start, end, group);
+    const weights = softmax(add(matmul(queries, transposeLast(keys)), mask));
+    const output = matmul(weights, values);
+    blocks.push({ end, q: queries, k: keys, v: values, weights, output });
+  }
+  const join = (parts: Tensor[]) =>
+    reshape(
+      concat(
+        parts.map((part) => reshape(part, [batch, kvHeads, group, part.shape[2] / group, headDim])),
+        3,
+      ),
+      q.shape,
+    );
+  return withDerivative(join(blocks.map((block) => block.output)), [q, k, v], (g) => {
+    let start = 0;
+    const dq: Tensor[] = [];
+    let dk: Tensor | undefined, dv: Tensor | undefined;
+    for (const { end, q, k, v, weights, output } of blocks) {
+      const dOutput = blockOf(g, start, end);
+      const inner = reduceSum(mul(dOutput, output), [3]);
+      const dScores = mul(weights, sub(matmul(dOutput, transposeLast(v)), inner));
+      dq.push(matmul(dScores, k));
+      const whole = (part: Tensor) => pad(part, 2, 0, positions - end);
+      const blockDk = whole(matmul(transposeLast(dScores), q));
+      const blockDv = whole(matmul(transposeLast(weights), dOutput));
+      dk = dk === undefined ? blockDk : add(dk, blockDk);
+      dv = dv === undefined ? blockDv : add(dv, blockDv);
+      start = end;
+    }
+    return [join(dq), dk, dv];
+  });
+}
+
+/** [group * (end - start), end] zeros, with MASKED where a key lies after its query. */
+function causalMask(like: Tensor, start: number, end: number, group: number): Tensor {
+  const rows = end - start;
+  const values = new Float64Array(group * rows * end);
+  for (let i = 0; i < values.length; i++) {
+    if (i % end > start + Math.floor(i / end) % rows) values[i] = MASKED;
+  }
+  return like.graph.constant(values, [group * rows, end]);
+}

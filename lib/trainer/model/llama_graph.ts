@@ -1,0 +1,140 @@
+/** The Llama model as graphs: one for training, one for the loss alone, one for the next token. */
+import { add } from "../graph/elementwise.ts";
+import { gradients } from "../graph/autodiff.ts";
+import { gatherRows } from "../graph/gather.ts";
+import { gemm } from "../graph/linear.ts";
+import { compile } from "../graph/passes.ts";
+import { reshape, slice, transpose } from "../graph/shape.ts";
+import { type FloatType, Graph, type Tensor } from "../graph/tensor.ts";
+import { causalAttention } from "./causal_attention.ts";
+import { crossEntropyHead } from "./cross_entropy.ts";
+import { rmsNorm, swiGlu } from "./layers.ts";
+import { type LlamaConfig, parameterShapes } from "./llama_config.ts";
+import { rotate } from "./rope.ts";
+
+export interface BatchShape {
+  batch: number;
+  sequenceLength: number;
+}
+
+type Weights = ReadonlyMap<string, Tensor>;
+
+/** Name of the output that holds a parameter's gradient. */
+export function gradientName(parameter: string): string {
+  return `gradient:${parameter}`;
+}
+
+/**
+ * Model with inputs `tokens` int32 [batch, sequenceLength] and every parameter by name, outputs `loss`
+ * (scalar) and one gradient per parameter ({@linkcode gradientName}).
+ */
+export function trainingModel(
+  config: LlamaConfig,
+  shape: BatchShape,
+  float: FloatType = "float32",
+): Uint8Array<ArrayBuffer> {
+  const graph = new Graph(float);
+  const weights = declareWeights(graph, config);
+  const loss = nextTokenLoss(graph, weights, config, shape);
+  const found = gradients(loss, [...weights.values()]);
+  const named = [...weights.keys()].map((name, i) => [gradientName(name), found[i]]);
+  return compile(graph, { loss, ...Object.fromEntries(named) });
+}
+
+/** The inputs of {@linkcode trainingModel} with `loss` as the only output. */
+export function lossModel(
+  config: LlamaConfig,
+  shape: BatchShape,
+  float: FloatType = "float32",
+): Uint8Array<ArrayBuffer> {
+  const graph = new Graph(float);
+  const loss = nextTokenLoss(graph, declareWeights(graph, config), config, shape);
+  return compile(graph, { loss });
+}
+
+/**
+ * Model with inputs `tokens` int32 [1, sequenceLength], `position` int32 [1] and every parameter;
+ * output `logits` [1, vocabulary] of the token that follows `position`.
+ */
+export function nextTokenModel(
+  config: LlamaConfig,
+  sequenceLength: number,
+): Uint8Array<ArrayBuffer> {
+  const graph = new Graph();
+  const weights = declareWeights(graph, config);
+  const tokens = graph.input("tokens", [1, sequenceLength], "int32");
+  const position = graph.input("position", [1], "int32");
+  const hidden = gatherRows(hiddenStates(weights, config, tokens), position);
+  return compile(graph, { logits: head(weights, config, hidden) });
+}
+
+function declareWeights(graph: Graph, config: LlamaConfig): Weights {
+  return new Map(
+    parameterShapes(config).map(({ name, shape }) => [name, graph.input(name, shape)]),
+  );
+}
+
+function nextTokenLoss(
+  graph: Graph,
+  weights: Weights,
+  config: LlamaConfig,
+  { batch, sequenceLength }: BatchShape,
+): Tensor {
+  const tokens = graph.input("tokens", [batch, sequenceLength], "int32");
+  const predicted = sequenceLength - 1;
+  const hidden = hiddenStates(weights, config, tokens);
+  const { hiddenSize } = config;
+  // The last position predicts nothing and the first token is predicted by nothing.
+  const used = slice(
+    reshape(hidden, [batch, sequenceLength, hiddenSize]),
+    1,
+    0,
+    predicted,
+  );
+  const labels = reshape(slice(tokens, 1, 1, sequenceLength), [batch * predicted]);
+  return crossEntropyHead(
+    rmsNorm(
+      reshape(used, [batch * predicted, hiddenSize]),
+      weights.get("model.norm.weight")!,
+      config.normEpsilon,
+    ),
+    weights.get("lm_head.weight")!,
+    labels,
+  );
+}
+
+function head(weights: Weights, config: LlamaConfig, hidden: Tensor): Tensor {
+  const normal = rmsNorm(hidden, weights.get("model.norm.weight")!, config.normEpsilon);
+  return gemm(normal, weights.get("lm_head.weight")!, { transB: true });
+}
+
+/** Residual stream after the last layer, before the final norm: [batch * sequenceLength, hidden]. */
+function hiddenStates(weights: Weights, config: LlamaConfig, tokens: Tensor): Tensor {
+  const [batch, positions] = tokens.shape;
+  const headDim = config.hiddenSize / config.heads;
+  const ids = reshape(tokens, [batch * positions]);
+  let x = gatherRows(weights.get("model.embed_tokens.weight")!, ids);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
+    const project = (x: Tensor, name: string) => gemm(x, weight(name), { transB: true });
+    const splitHeads = (x: Tensor, heads: number) =>
+      transpose(reshape(x, [batch, positions, heads, headDim]), [0, 2, 1, 3]);
+
+    const a = rmsNorm(x, weight("input_layernorm"), config.normEpsilon);
+    const q = splitHeads(project(a, "self_attn.q_proj"), config.heads);
+    const k = splitHeads(project(a, "self_attn.k_proj"), config.kvHeads);
+    const v = splitHeads(project(a, "self_attn.v_proj"), config.kvHeads);
+    const attended = causalAttention(
+      rotate(q, config, 1 / Math.sqrt(headDim)),
+      rotate(k, config),
+      v,
+    );
+    const merged = reshape(transpose(attended, [0, 2, 1, 3]), x.shape);
+    x = add(x, project(merged, "self_attn.o_proj"));
+
+    const m = rmsNorm(x, weight("post_attention_layernorm"), config.normEpsilon);
+    const gated = swiGlu(project(m, "mlp.gate_proj"), project(m, "mlp.up_proj"));
+    x = add(x, project(gated, "mlp.down_proj"));
+  }
+  return x;
+}
