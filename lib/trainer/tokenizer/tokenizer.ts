@@ -1,0 +1,51 @@
+/**
+ * Any standard `tokenizer.json`, as the trainer uses it.
+ */
+import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import { PsycheError } from "../../error.ts";
+
+export interface Tokenizer {
+  /** One more than the largest id. */
+  readonly vocabSize: number;
+  /** Ids of a text; no special tokens are added. */
+  encode(text: string): number[];
+  /** Text of ids. Bytes that are not UTF-8 become U+FFFD. */
+  decode(ids: readonly number[]): string;
+}
+
+/**
+ * Loads the text of a `tokenizer.json`.
+ *
+ * @throws PsycheError `TOKENIZER_INVALID` when it is not JSON or not a kind that can be loaded;
+ * `decode` throws `TOKEN_OUT_OF_RANGE` for ids outside the vocabulary
+ */
+export function loadTokenizer(json: string): Tokenizer {
+  let tokenizer: HubTokenizer;
+  let vocabSize: number;
+  try {
+    // Cleaning up spaces would break the exact round trip.
+    tokenizer = new HubTokenizer(JSON.parse(json), { clean_up_tokenization_spaces: false });
+    vocabSize = 0;
+    for (const id of tokenizer.get_vocab(true).values()) vocabSize = Math.max(vocabSize, id + 1);
+  } catch (cause) {
+    throw new PsycheError(
+      "TOKENIZER_INVALID",
+      `A tokenizer.json of ${json.length} characters cannot be loaded; fetch it again or convert it to the tokenizers format.`,
+      { cause },
+    );
+  }
+  return {
+    vocabSize,
+    encode: (text) => text === "" ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids,
+    decode(ids) {
+      const unknown = ids.find((id) => tokenizer.id_to_token(id) === undefined);
+      if (unknown !== undefined) {
+        throw new PsycheError(
+          "TOKEN_OUT_OF_RANGE",
+          `Token ${unknown} is not among the ${vocabSize} of this tokenizer; use the tokenizer the model was trained with.`,
+        );
+      }
+      return ids.length === 0 ? "" : tokenizer.decode([...ids]);
+    },
+  };
+}
