@@ -21,6 +21,9 @@ export interface ProgramIds {
 export const authorizerIdl = authorizerJson as unknown as Idl;
 export const coordinatorIdl = coordinatorJson as unknown as Idl;
 
+/** Every program whose instructions and errors the toolkit can name. */
+export const knownIdls: readonly Idl[] = [authorizerIdl, coordinatorIdl];
+
 /** The ids the programs declare on the public clusters (docs/protocol/onchain-common.md section 1). */
 export function defaultProgramIds(): ProgramIds {
   return {

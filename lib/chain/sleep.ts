@@ -1,3 +1,5 @@
+/** Waiting that an `AbortSignal` can end. */
+
 /** Wait, unless `signal` fires first: then throw its reason at once and leave no timer behind. */
 export function sleep(millis: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,0 +1,99 @@
+/** Waiting for one signed transaction while sending the same bytes again and again. */
+import type { Commitment, Connection } from "@solana/web3.js";
+import { RpcError, rpcRequest } from "./rpc.ts";
+import { sleep } from "./sleep.ts";
+
+export interface SignedBytes {
+  signature: string;
+  bytes: Uint8Array;
+  /** Block height after which the chain cannot take it any more. */
+  lastValidBlockHeight: number;
+}
+
+export type Outcome =
+  | { kind: "landed"; slot: number; err: unknown }
+  /** The node refused it before it could run. */
+  | { kind: "refused"; err: unknown; logs: string[] }
+  | { kind: "expired" };
+
+const COMMITMENT: Commitment = "confirmed";
+const REBROADCAST_MILLIS = 2000;
+const FIRST_POLL_MILLIS = 100;
+const LAST_POLL_MILLIS = 1000;
+
+/**
+ * Send until the outcome is certain. Because the bytes never change, the transaction runs at most once.
+ * A subscription wakes the poll early; the poll alone would do.
+ */
+export async function sendUntilCertain(
+  connection: Connection,
+  signed: SignedBytes,
+  signal?: AbortSignal,
+): Promise<Outcome> {
+  let wake = () => {};
+  let notified = false;
+  const subscription = connection.onSignature(signed.signature, () => {
+    notified = true; // web3.js has dropped the subscription by itself
+    wake();
+  }, COMMITMENT);
+  try {
+    const refusal = await broadcast(connection, signed);
+    if (refusal) return refusal;
+    let lastSent = Date.now();
+    let pollMillis = FIRST_POLL_MILLIS;
+    let expiredPolls = 0;
+    while (true) {
+      signal?.throwIfAborted();
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      const signals = [woken.signal, ...(signal ? [signal] : [])];
+      await sleep(pollMillis, AbortSignal.any(signals)).catch(() => signal?.throwIfAborted());
+      pollMillis = Math.min(LAST_POLL_MILLIS, pollMillis * 1.5);
+
+      const landed = await statusOf(connection, signed.signature, expiredPolls > 0);
+      if (landed) return landed;
+      if (Date.now() - lastSent < REBROADCAST_MILLIS) continue;
+      lastSent = Date.now();
+      if (await connection.getBlockHeight(COMMITMENT) > signed.lastValidBlockHeight) {
+        // Twice, since the node that answers about heights may be ahead of the one about statuses.
+        if (++expiredPolls > 1) return { kind: "expired" };
+      } else {
+        await broadcast(connection, signed);
+      }
+    }
+  } finally {
+    if (!notified) connection.removeSignatureListener(subscription).catch(() => {});
+  }
+}
+
+async function statusOf(
+  connection: Connection,
+  signature: string,
+  searchTransactionHistory: boolean,
+): Promise<Outcome | undefined> {
+  const { value: [status] } = await connection.getSignatureStatuses([signature], {
+    searchTransactionHistory,
+  });
+  if (!status || status.confirmationStatus === "processed") return undefined;
+  return { kind: "landed", slot: status.slot, err: status.err };
+}
+
+/** Send once; an outcome only when the node says that the transaction can never run. */
+async function broadcast(
+  connection: Connection,
+  signed: SignedBytes,
+): Promise<Outcome | undefined> {
+  const base64 = btoa(String.fromCharCode(...signed.bytes));
+  const options = { encoding: "base64", skipPreflight: true, maxRetries: 0 };
+  try {
+    await rpcRequest(connection, "sendTransaction", [base64, options]);
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    const data = error.data as { err?: unknown; logs?: string[] } | undefined;
+    const err = data?.err;
+    // Already there, or a node that is a little behind: both become clear with time.
+    if (err === "AlreadyProcessed" || err === "BlockhashNotFound") return undefined;
+    if (err === undefined || err === null) throw error;
+    return { kind: "refused", err, logs: data?.logs ?? [] };
+  }
+}
