@@ -119,7 +119,7 @@ Deno.test("--show-config names the source of each value and hides secrets", asyn
     settings.map(({ name, value, source }) => [name, [value, source]]),
   );
   assert.deepEqual(shown["--run-id"], ["test", "flag"]);
-  assert.deepEqual(shown["--rpc"], ["https://rpc.example/?...", "environment: RPC"]);
+  assert.deepEqual(shown["--rpc"], ["https://rpc.example?api-key=***", "environment: RPC"]);
   assert.deepEqual(shown["--wallet-private-key-path"], [
     "/keys/a.json",
     "env file: WALLET_PATH in config/client/.env",
@@ -133,10 +133,10 @@ Deno.test("--show-config names the source of each value and hides secrets", asyn
 });
 
 Deno.test("the run record supplies what was not given, and two clusters are told apart", async () => {
-  const one = { "runs/devnet/test.json": record("devnet", "https://api.devnet.solana.com") };
+  const one = { "runs/devnet/test.json": record("devnet", "https://api.devnet.solana.com/") };
   const { stdout } = await run(["-r", "test", "--json"], { files: one });
-  assert.equal(JSON.parse(stdout).rpc, "https://api.devnet.solana.com");
-  const two = { ...one, "runs/localnet/test.json": record("localnet", "http://127.0.0.1:8899") };
+  assert.equal(JSON.parse(stdout).rpc, "https://api.devnet.solana.com/");
+  const two = { ...one, "runs/localnet/test.json": record("localnet", "http://127.0.0.1:8899/") };
   const ambiguous = await run(["-r", "test"], { files: two });
   assert.equal(ambiguous.code, 2);
   assert.match(ambiguous.stderr, /devnet, localnet/);

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { PsycheError } from "../error.ts";
+import { resolveEndpoint } from "../chain/endpoint.ts";
 import { localnetKey } from "../operator/cluster_key.ts";
 import { parseRunRecord, type RunRecord } from "../operator/run_record.ts";
 import { type Flags, text } from "./flag.ts";
@@ -63,10 +64,7 @@ function findRunRecord(layers: SettingLayers, runtime: Runtime): SettingLayers["
     if (source !== undefined) found.push({ path, record: parseRunRecord(source, path) });
   }
   const rpc = lookUp(KEYS, "rpc", layers)?.text;
-  if (rpc !== undefined) {
-    const cluster = localnetKey(rpc) ?? rpc;
-    return found.find(({ record }) => record.rpcUrl === rpc || record.cluster === cluster);
-  }
+  if (rpc !== undefined) return found.find(({ record }) => isOnCluster(record, rpc));
   if (found.length <= 1) return found[0];
   const clusters = found.map(({ record }) => record.cluster).join(", ");
   throw new PsycheError(
@@ -74,4 +72,14 @@ function findRunRecord(layers: SettingLayers, runtime: Runtime): SettingLayers["
     `Several clusters have a run "${runId}" (${clusters}); say which one with --rpc.`,
     { exitCode: 2 },
   );
+}
+
+function isOnCluster(record: RunRecord, rpc: string): boolean {
+  try {
+    const { rpcUrl } = resolveEndpoint(rpc);
+    return record.rpcUrl === rpcUrl || record.cluster === localnetKey(rpcUrl);
+  } catch {
+    // A bad address is reported where it is used.
+    return false;
+  }
 }

@@ -1,7 +1,7 @@
 /** `--show-config`: every setting, its value and where it came from. */
 import { environmentNames, flagName, type Flags } from "./flag.ts";
 import type { Origin, Settings } from "./settings.ts";
-import { redactText } from "./redact.ts";
+import { redactUrl } from "../chain/endpoint.ts";
 
 export interface ShownSetting {
   /** Flag name, or the variable's name for settings without a flag. */
@@ -17,7 +17,7 @@ export function shownSettings<F extends Flags>(flags: F, settings: Settings<F>):
     const origin = settings.origins[key as keyof F];
     return {
       name: flag.environmentOnly ? environmentNames(key, flag)[0] : `--${flagName(key)}`,
-      value: value === undefined ? null : flag.secret ? "(hidden)" : redactText(value),
+      value: value === undefined ? null : flag.secret ? "(hidden)" : shown(value),
       source: origin === undefined ? "not set" : describeOrigin(origin),
     };
   });
@@ -29,6 +29,10 @@ export function formatSettings(shown: ShownSetting[]): string[] {
   return shown.map(({ name, value, source }) =>
     `${name.padEnd(width)}  ${value === null ? "-" : String(value)}  [${source}]`
   );
+}
+
+function shown(value: unknown): unknown {
+  return typeof value === "string" && /^(https?|wss?):\/\//.test(value) ? redactUrl(value) : value;
 }
 
 function describeOrigin({ source, detail }: Origin): string {

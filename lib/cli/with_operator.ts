@@ -1,0 +1,103 @@
+/** Opens what an operator command needs, runs it, and closes it again. */
+import { PublicKey } from "@solana/web3.js";
+import { PsycheError } from "../error.ts";
+import { closeConnection } from "../chain/connection.ts";
+import {
+  openOperator,
+  openReader,
+  type OperatorContext,
+  type ReaderContext,
+} from "../operator/context.ts";
+import type { CommandContext } from "./command.ts";
+import { findWallet } from "./find_wallet.ts";
+import type { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
+import { SOURCES } from "./settings.ts";
+
+export type OperatorFlags =
+  & typeof CLUSTER_FLAGS
+  & typeof WALLET_FLAGS
+  & typeof PROGRAM_FLAGS
+  & typeof SEND_FLAGS;
+
+/** Says which wallet pays and from where it was taken, then hands the connected context on. */
+export async function withOperator<T>(
+  command: CommandContext<OperatorFlags>,
+  action: (context: OperatorContext) => Promise<T>,
+): Promise<T> {
+  const { settings, output, signal, runtime } = command;
+  const wallet = await findWallet(command, runtime);
+  wallet.warnings.forEach((warning) => output.warn(warning));
+  output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
+  const context = await openOperator({
+    ...clusterOptions(command),
+    payer: wallet.keypair,
+    walletPath: wallet.path,
+    dryRun: settings.dryRun,
+    priorityFeeMicroLamports: settings.priorityFee,
+    signal,
+  });
+  try {
+    output.say(`cluster ${context.cluster}`);
+    return await action(context);
+  } finally {
+    await closeConnection(context.connection);
+  }
+}
+
+/** Connects without a wallet, for commands that only read. */
+export async function withReader<T>(
+  command: CommandContext<typeof CLUSTER_FLAGS & typeof PROGRAM_FLAGS>,
+  action: (context: ReaderContext) => Promise<T>,
+): Promise<T> {
+  const context = await openReader({ ...clusterOptions(command), signal: command.signal });
+  try {
+    return await action(context);
+  } finally {
+    await closeConnection(context.connection);
+  }
+}
+
+function clusterOptions(command: CommandContext<typeof CLUSTER_FLAGS & typeof PROGRAM_FLAGS>) {
+  const { settings } = command;
+  return {
+    rpc: settings.rpc,
+    wsRpc: websocketFor(command),
+    programIds: {
+      ...parsedId("authorizer", settings.authorizerProgramId),
+      ...parsedId("coordinator", settings.coordinatorProgramId),
+    },
+  };
+}
+
+/**
+ * A websocket address from a lower source belongs to another cluster than an RPC address from a
+ * higher one, so it is used only when it stands at least as high.
+ */
+export function websocketFor(
+  { settings, origins }: Pick<CommandContext<typeof CLUSTER_FLAGS>, "settings" | "origins">,
+): string | undefined {
+  if (!settings.wsRpc || !origins.wsRpc || !origins.rpc) return settings.wsRpc;
+  const rank = ({ source }: { source: typeof SOURCES[number] }) => SOURCES.indexOf(source);
+  return rank(origins.wsRpc) <= rank(origins.rpc) ? settings.wsRpc : undefined;
+}
+
+/** @throws PsycheError ADDRESS_INVALID, exit code 2 */
+export function parseAddress(text: string, what: string): PublicKey {
+  try {
+    return new PublicKey(text);
+  } catch (error) {
+    throw new PsycheError(
+      "ADDRESS_INVALID",
+      `${what} "${text.slice(0, 60)}" is no address; give the base58 text of 32 bytes.`,
+      { cause: error, exitCode: 2 },
+    );
+  }
+}
+
+function parsedId<N extends "authorizer" | "coordinator">(
+  name: N,
+  text: string | undefined,
+): Partial<Record<N, PublicKey>> {
+  if (text === undefined) return {};
+  return { [name]: parseAddress(text, `--${name}-program-id`) } as Record<N, PublicKey>;
+}

@@ -1,0 +1,52 @@
+/** Test SOL from a cluster's faucet. */
+import type { Connection, PublicKey } from "@solana/web3.js";
+import { PsycheError } from "../error.ts";
+import { formatSol } from "./lamports.ts";
+import { waitUntil } from "./wait_ready.ts";
+
+/**
+ * Brings the account up to `targetLamports`; asks for nothing when it is there already.
+ *
+ * @returns lamports that were asked for
+ * @throws PsycheError AIRDROP_RATE_LIMITED, AIRDROP_FAILED
+ */
+export async function airdropUpTo(
+  connection: Connection,
+  address: PublicKey,
+  targetLamports: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  const missing = targetLamports - await connection.getBalance(address);
+  if (missing <= 0) return 0;
+  try {
+    await connection.requestAirdrop(address, missing);
+  } catch (error) {
+    throw airdropError(error, address, missing);
+  }
+  // The balance is what counts, so it is what is waited for.
+  await waitUntil(async () => await connection.getBalance(address) >= targetLamports, {
+    what: `the airdrop to ${address.toBase58()}`,
+    timeoutMillis: 60_000,
+    signal,
+  });
+  return missing;
+}
+
+function airdropError(error: unknown, address: PublicKey, lamports: number): PsycheError {
+  const text = error instanceof Error ? error.message : String(error);
+  const request = `${formatSol(lamports)} for ${address.toBase58()}`;
+  // The faucet has no code of its own for this; 429 is the transport's.
+  if (/\b429\b/.test(text)) {
+    return new PsycheError(
+      "AIRDROP_RATE_LIMITED",
+      `The faucet refused ${request} because of its rate limit; ` +
+        `use https://faucet.solana.com or transfer SOL to that address.`,
+      { cause: error },
+    );
+  }
+  return new PsycheError(
+    "AIRDROP_FAILED",
+    `The faucet did not give ${request}: ${text.split("\n")[0]}; transfer SOL to that address.`,
+    { cause: error },
+  );
+}

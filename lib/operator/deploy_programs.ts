@@ -1,0 +1,202 @@
+/** Brings the authorizer and the coordinator to a cluster; commands.md section 2.3. */
+import { Keypair, PublicKey } from "@solana/web3.js";
+import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
+import { bindProgramIds, deployProgram, readProgram } from "../chain/deploy.ts";
+import type { ProgramIds } from "../chain/programs.ts";
+import { loadWallet, writeWallet } from "../chain/wallet.ts";
+import { PsycheError } from "../error.ts";
+import type { OperatorContext } from "./context.ts";
+import { checkBalance } from "./preflight.ts";
+import { throwProblems } from "./problems.ts";
+import { type RecordedProgram, writeProgramsRecord } from "./programs_record.ts";
+import { waitForProgram } from "./wait_ready.ts";
+
+export type ProgramName = keyof ProgramIds;
+export const PROGRAM_NAMES: readonly ProgramName[] = ["authorizer", "coordinator"];
+
+export interface ProgramToDeploy {
+  /** The built program. */
+  so: Uint8Array;
+  /** Deploy under this key; default: see {@linkcode deployPrograms}. */
+  keypair?: Keypair;
+}
+
+export interface DeployOptions {
+  programs: Record<ProgramName, ProgramToDeploy>;
+  /** Room for later versions, bytes; only for new programs. */
+  maxLength?: number;
+  onProgress?: (program: ProgramName, done: number, total: number) => void;
+}
+
+export interface DeployedProgram extends RecordedProgram {
+  name: ProgramName;
+  action: "unchanged" | "upgrade" | "deploy";
+}
+
+export interface DeployResult {
+  dryRun: boolean;
+  programs: DeployedProgram[];
+  /** What a new deployment locks or an upgrade borrows, at most. */
+  lamportsNeeded: number;
+}
+
+/** Room that the historical deployment script reserved. */
+export const DEFAULT_MAX_LENGTH = 500_000;
+
+/** Size of the header in front of the bytes of a program or a buffer account. */
+const LOADER_HEADER = 45;
+
+interface Plan {
+  name: ProgramName;
+  id: PublicKey;
+  action: DeployedProgram["action"];
+  so: Uint8Array;
+  /** Present for a new program. */
+  keypair: Keypair | null;
+  keyFile: string | null;
+}
+
+interface Target {
+  id: PublicKey;
+  keypair: Keypair | null;
+  keyFile: string | null;
+}
+
+/**
+ * For each program the target is: the given keypair; else the configured id when a program stands
+ * there that we may upgrade or that has these bytes already; else a keypair of our own for this
+ * cluster (made once, kept under the keys directory). The bytes are bound to the chosen ids.
+ *
+ * @throws PsycheError PROGRAM_NOT_OURS, BALANCE_TOO_LOW, and the errors of lib/chain/deploy.ts
+ */
+export async function deployPrograms(
+  context: OperatorContext,
+  options: DeployOptions,
+): Promise<DeployResult> {
+  const plans = await makePlans(context, options);
+  const lamportsNeeded = await estimateLamports(context, plans, options.maxLength);
+  if (lamportsNeeded > 0) {
+    throwProblems(await checkBalance(context, lamportsNeeded, "deploying the programs"));
+  }
+  const programs: DeployedProgram[] = [];
+  for (const plan of plans) programs.push(await carryOut(context, plan, options));
+  if (!context.dryRun) {
+    const [authorizer, coordinator] = programs.map(({ programId, sha256, signature, keyFile }) => (
+      { programId, sha256, signature, keyFile }
+    ));
+    const { cluster, genesisHash } = context;
+    const record = { cluster, genesisHash, authorizer, coordinator };
+    await writeProgramsRecord(context.runsDirectory, record);
+  }
+  return { dryRun: context.dryRun, programs, lamportsNeeded };
+}
+
+async function makePlans(context: OperatorContext, options: DeployOptions): Promise<Plan[]> {
+  const target = (name: ProgramName) => chooseTarget(context, name, options.programs[name]);
+  const targets = {
+    authorizer: await target("authorizer"),
+    coordinator: await target("coordinator"),
+  };
+  const ids = { authorizer: targets.authorizer.id, coordinator: targets.coordinator.id };
+  return await Promise.all(PROGRAM_NAMES.map(async (name): Promise<Plan> => {
+    const so = bindProgramIds(options.programs[name].so, idTable(name, ids));
+    const { id, keypair, keyFile } = targets[name];
+    const existing = await readProgram(context.connection, id);
+    if (!existing.exists) return { name, id, action: "deploy", so, keypair, keyFile };
+    if (existing.sha256 === sha256(so)) {
+      return { name, id, action: "unchanged", so, keypair: null, keyFile };
+    }
+    if (!existing.upgradeAuthority?.equals(context.payer.publicKey)) {
+      throw new PsycheError(
+        "PROGRAM_NOT_OURS",
+        `The program ${id.toBase58()} (${name}) may be upgraded only by ` +
+          `${existing.upgradeAuthority?.toBase58() ?? "nobody"}; give that key as wallet, or ` +
+          `another --${name}-keypair.`,
+      );
+    }
+    return { name, id, action: "upgrade", so, keypair: null, keyFile };
+  }));
+}
+
+/** A program knows its own id first, then the ids of the programs that it refers to. */
+function idTable(name: ProgramName, ids: ProgramIds): PublicKey[] {
+  return name === "authorizer" ? [ids.authorizer] : [ids.coordinator, ids.authorizer];
+}
+
+async function chooseTarget(
+  context: OperatorContext,
+  name: ProgramName,
+  program: ProgramToDeploy,
+): Promise<Target> {
+  if (program.keypair) {
+    return { id: program.keypair.publicKey, keypair: program.keypair, keyFile: null };
+  }
+  const configured = context.programIds[name];
+  const existing = await readProgram(context.connection, configured);
+  const isOurs = existing.upgradeAuthority?.equals(context.payer.publicKey) ?? false;
+  const wanted = sha256(bindProgramIds(program.so, idTable(name, context.programIds)));
+  if (existing.exists && (isOurs || existing.sha256 === wanted)) {
+    return { id: configured, keypair: null, keyFile: null };
+  }
+  const keyFile = join(context.keysDirectory, context.cluster, `${name}-program.json`);
+  const keypair = await loadOrMakeKey(keyFile, context.dryRun);
+  return { id: keypair.publicKey, keypair, keyFile };
+}
+
+/** A dry run makes up a key and forgets it. */
+async function loadOrMakeKey(path: string, dryRun: boolean): Promise<Keypair> {
+  try {
+    return (await loadWallet(path)).keypair;
+  } catch (error) {
+    if (!(error instanceof PsycheError) || error.code !== "WALLET_FILE_MISSING") throw error;
+  }
+  const keypair = Keypair.generate();
+  if (dryRun) return keypair;
+  await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeWallet(path, keypair);
+  return keypair;
+}
+
+async function estimateLamports(
+  context: OperatorContext,
+  plans: Plan[],
+  maxLength = DEFAULT_MAX_LENGTH,
+): Promise<number> {
+  const rent = (bytes: number) => context.connection.getMinimumBalanceForRentExemption(bytes);
+  let total = 0;
+  for (const { action, so } of plans) {
+    if (action === "unchanged") continue;
+    // A write transaction carries about 900 bytes and costs one or two signatures.
+    total += Math.ceil(so.length / 900 + 3) * 10_000 + await rent(LOADER_HEADER + so.length);
+    if (action === "deploy") total += await rent(LOADER_HEADER + Math.max(maxLength, so.length));
+  }
+  return total;
+}
+
+async function carryOut(
+  context: OperatorContext,
+  plan: Plan,
+  options: DeployOptions,
+): Promise<DeployedProgram> {
+  const { name, id, action, so, keypair, keyFile } = plan;
+  const described = { name, action, programId: id.toBase58(), sha256: sha256(so), keyFile };
+  if (action === "unchanged" || context.dryRun) return { ...described, signature: null };
+  const { connection, payer, signal } = context;
+  const { signature } = await deployProgram({
+    connection,
+    payer,
+    authority: payer,
+    so,
+    program: keypair ?? id,
+    maxLen: Math.max(options.maxLength ?? DEFAULT_MAX_LENGTH, so.length),
+    onProgress: (done: number, total: number) => options.onProgress?.(name, done, total),
+    signal,
+  });
+  await waitForProgram(connection, id, signal);
+  return { ...described, signature };
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

@@ -1,0 +1,67 @@
+/** The JSON document of a run; commands.md section 9.1. */
+import { PublicKey } from "@solana/web3.js";
+import { ClientState } from "../protocol/coordinator_state.ts";
+import { runStateText } from "../protocol/run_state.ts";
+import type { RunOnChain } from "./read_run.ts";
+
+const CLIENT_STATE_TEXT = Object.fromEntries(
+  Object.entries(ClientState).map(([text, value]) => [value, text]),
+);
+
+/** Keys are full base58 addresses; u64 values stay bigints for the printer. */
+export function describeRun(run: RunOnChain): Record<string, unknown> {
+  const { state } = run;
+  const { clientsState, epochState } = state;
+  const key = (bytes: Uint8Array) => new PublicKey(bytes).toBase58();
+  const members = (clients: typeof epochState.clients) =>
+    Object.fromEntries(
+      clients.map((client) => [key(client.id.signer), CLIENT_STATE_TEXT[client.state]]),
+    );
+  const sum = (values: bigint[]) => values.reduce((total, value) => total + value, 0n);
+  const rates = ({ earningRateTotalShared, slashingRatePerClient }: typeof futureRates) => ({
+    earning: earningRateTotalShared,
+    slashing: slashingRatePerClient,
+  });
+  const futureRates = clientsState.futureEpochRates;
+  const { clients } = clientsState;
+  return {
+    coordinator_instance: {
+      address: run.instance.toBase58(),
+      join_authority: run.joinAuthority.toBase58(),
+      main_authority: run.mainAuthority.toBase58(),
+    },
+    coordinator_account: {
+      address: run.coordinatorAccount.toBase58(),
+      run_id: state.runId,
+      setup: {
+        client_version: state.clientVersion,
+        metadata: state.metadata,
+        model: state.model,
+        config: state.config,
+      },
+      status: {
+        next_active: clientsState.nextActive,
+        state: runStateText(state.runState),
+        epoch: state.progress.epoch,
+        step: state.progress.step,
+      },
+      epoch: {
+        clients: { alive: members(epochState.clients), exited: members(epochState.exitedClients) },
+        rates: { current: rates(clientsState.currentEpochRates), future: rates(futureRates) },
+      },
+      clients: Object.fromEntries(
+        clients.map(({ id, active, earned, slashed }) => [
+          key(id.signer),
+          { active, earned, slashed },
+        ]),
+      ),
+      accounting: {
+        max_active: clients.reduce((most, { active }) => active > most ? active : most, 0n),
+        sum_earned: sum(clients.map(({ earned }) => earned)),
+        sum_slashed: sum(clients.map(({ slashed }) => slashed)),
+      },
+      nonce: state.nonce,
+    },
+    treasurer_run: null,
+  };
+}

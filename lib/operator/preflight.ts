@@ -1,0 +1,47 @@
+/** The checks that come before a transaction. */
+import type { PublicKey } from "@solana/web3.js";
+import { readProgram } from "../chain/deploy.ts";
+import { PsycheError } from "../error.ts";
+import type { OperatorContext } from "./context.ts";
+import { formatSol } from "./lamports.ts";
+
+/** PROGRAM_NOT_DEPLOYED unless an executable program stands at the id. */
+export async function checkProgram(
+  context: OperatorContext,
+  name: "authorizer" | "coordinator",
+): Promise<PsycheError[]> {
+  const id = context.programIds[name];
+  const program = await readProgram(context.connection, id);
+  if (program.exists && program.executable) return [];
+  return [
+    new PsycheError(
+      "PROGRAM_NOT_DEPLOYED",
+      `The ${name} program ${id.toBase58()} is not deployed on ${context.cluster}; ` +
+        `deploy it with deploy-solana-test or give --${name}-program-id.`,
+    ),
+  ];
+}
+
+/** BALANCE_TOO_LOW unless the payer has `needed` lamports. */
+export async function checkBalance(
+  context: OperatorContext,
+  needed: number,
+  purpose: string,
+): Promise<PsycheError[]> {
+  const address: PublicKey = context.payer.publicKey;
+  const balance = await context.connection.getBalance(address);
+  if (balance >= needed) return [];
+  return [
+    new PsycheError(
+      "BALANCE_TOO_LOW",
+      `The wallet ${address.toBase58()} holds ${formatSol(balance)} on ${context.cluster}, and ` +
+        `${purpose} needs ${formatSol(needed)}; fund it (${fundingHint(context.cluster)}).`,
+    ),
+  ];
+}
+
+function fundingHint(cluster: string): string {
+  if (cluster.startsWith("localnet")) return "a localnet gives airdrops: solana airdrop 10";
+  if (cluster === "mainnet") return "transfer SOL to it";
+  return "https://faucet.solana.com, or transfer SOL to it";
+}

@@ -1,0 +1,76 @@
+/** Deploys the authorizer and the coordinator program. */
+import { join } from "node:path";
+import { loadWallet } from "../lib/chain/wallet.ts";
+import { defineCommand } from "../lib/cli/command.ts";
+import { defaulted, integer, text } from "../lib/cli/flag.ts";
+import { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "../lib/cli/flag_sets.ts";
+import { createProgress } from "../lib/cli/progress.ts";
+import { runCommand } from "../lib/cli/run_command.ts";
+import { withOperator } from "../lib/cli/with_operator.ts";
+import { DEFAULT_MAX_LENGTH, deployPrograms } from "../lib/operator/deploy_programs.ts";
+import { formatSol } from "../lib/operator/lamports.ts";
+import { readProgramFile } from "../lib/operator/program_file.ts";
+
+export const command = defineCommand({
+  name: "deploy-solana-test",
+  summary: "Deploys or upgrades the programs that runs need; leaves what is there already.",
+  examples: [
+    ["deno task deploy-solana-test", "deploy to the local cluster"],
+    ["deno task deploy-solana-test --rpc devnet -w owner.json --dry-run", "show the plan and cost"],
+  ],
+  flags: {
+    ...CLUSTER_FLAGS,
+    ...WALLET_FLAGS,
+    ...PROGRAM_FLAGS,
+    ...SEND_FLAGS,
+    programsDirectory: defaulted(
+      text({ summary: "folder with authorizer.so and coordinator.so", placeholder: "<folder>" }),
+      "programs",
+    ),
+    authorizerKeypair: text({
+      summary: "deploy under this program keypair",
+      placeholder: "<file>",
+    }),
+    coordinatorKeypair: text({
+      summary: "deploy under this program keypair",
+      placeholder: "<file>",
+    }),
+    maxLen: defaulted(
+      integer({
+        summary: "room of a new program, bytes",
+        min: 1,
+        max: 10_000_000,
+        environment: [],
+      }),
+      String(DEFAULT_MAX_LENGTH),
+    ),
+  },
+  async run(command) {
+    const { settings, output } = command;
+    const source = async (name: "authorizer" | "coordinator", keyFile?: string) => ({
+      so: await readProgramFile(join(settings.programsDirectory, `${name}.so`)),
+      keypair: keyFile === undefined ? undefined : (await loadWallet(keyFile)).keypair,
+    });
+    const programs = {
+      authorizer: await source("authorizer", settings.authorizerKeypair),
+      coordinator: await source("coordinator", settings.coordinatorKeypair),
+    };
+    const progress = createProgress(output);
+    const result = await withOperator(command, (context) =>
+      deployPrograms(context, {
+        programs,
+        maxLength: settings.maxLen,
+        onProgress: (name, done, total) => progress.update(name, done, total),
+      }));
+    output.result(result, [
+      ...(result.dryRun ? ["dry run, nothing was sent"] : []),
+      ...result.programs.flatMap(({ name, programId, action, signature }) => [
+        `${name} program id: ${programId} (${action})`,
+        ...(signature === null ? [] : [`  signature ${signature}`]),
+      ]),
+      ...(result.dryRun ? [`needs up to ${formatSol(result.lamportsNeeded)}`] : []),
+    ]);
+  },
+});
+
+if (import.meta.main) await runCommand(command);

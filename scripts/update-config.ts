@@ -1,0 +1,70 @@
+/** Changes the configuration of a run. */
+import { defineCommand } from "../lib/cli/command.ts";
+import { integer, text, toggle, u64 } from "../lib/cli/flag.ts";
+import { OPERATOR_FLAGS } from "../lib/cli/flag_sets.ts";
+import { outcomeLines } from "../lib/cli/outcome_lines.ts";
+import { runCommand } from "../lib/cli/run_command.ts";
+import { withOperator } from "../lib/cli/with_operator.ts";
+import { loadRunConfig } from "../lib/operator/load_run_config.ts";
+import { updateConfig } from "../lib/operator/update_config.ts";
+
+export const command = defineCommand({
+  name: "update-config",
+  summary: "Changes the configuration of a halted run; its name and description at any time.",
+  examples: [
+    [
+      "deno task update-config --run-id test --config-path config/solana-test/nano-config.toml",
+      "configure the run from a file",
+    ],
+    ["deno task update-config -r test --restart-from-step 100 --dry-run", "show a restart"],
+  ],
+  flags: {
+    ...OPERATOR_FLAGS,
+    configPath: text({
+      summary: "TOML file with the tables config and model",
+      placeholder: "<file>",
+      environment: ["CONFIG_PATH", "CONFIG_FILE"],
+    }),
+    restartFromStep: integer({ summary: "continue at this step", min: 1, max: 2 ** 32 - 1 }),
+    switchToHub: toggle({ summary: "turn a P2P or Dummy checkpoint into a Hub one" }),
+    name: text({ summary: "title of the run, at most 64 bytes", environment: [] }),
+    description: text({ summary: "at most 280 bytes", environment: [] }),
+    numParameters: u64({ summary: "size of the model, for display", environment: [] }),
+    vocabSize: u64({ summary: "size of the vocabulary, for display", environment: [] }),
+    clientVersion: text({ summary: "client version that the run asks for", environment: [] }),
+  },
+  check(settings) {
+    const parts = [
+      settings.configPath,
+      settings.restartFromStep,
+      settings.name,
+      settings.description,
+      settings.numParameters,
+      settings.vocabSize,
+      settings.clientVersion,
+    ];
+    return parts.some((part) => part !== undefined) || settings.switchToHub
+      ? []
+      : ["there is nothing to change; give --config-path or another part"];
+  },
+  async run(command) {
+    const { settings, output, signal } = command;
+    const file = settings.configPath === undefined
+      ? undefined
+      : await loadRunConfig(settings.configPath, signal);
+    file?.warnings.forEach((warning) => output.warn(warning));
+    const result = await withOperator(
+      command,
+      (context) => updateConfig(context, settings.runId, { ...settings, file }),
+    );
+    const { changes, outcome } = result;
+    output.result(result, [
+      ...changes.map(({ field, before, after }) => `${field}: ${before} -> ${after}`),
+      ...(outcome === null
+        ? [`nothing to change: run "${result.runId}" has this configuration already`]
+        : outcomeLines(outcome)),
+    ]);
+  },
+});
+
+if (import.meta.main) await runCommand(command);
