@@ -19,13 +19,14 @@ export class Session {
 
   /**
    * Compiles a model for the CPU. Threads do not spin while they wait, because clients share cores.
+   * `fuse: false` keeps the runtime from fusing nodes: its fused float64 kernels are incomplete.
    *
    * @throws PsycheError `GRAPH_REFUSED` when the runtime cannot compile the model.
    */
   static async create(
     ort: OnnxRuntime,
     model: Uint8Array<ArrayBuffer>,
-    options: { threads: number },
+    options: { threads: number; fuse?: boolean },
   ): Promise<Session> {
     try {
       const session = await ort.InferenceSession.create(model, {
@@ -33,7 +34,7 @@ export class Session {
         intraOpNumThreads: options.threads,
         interOpNumThreads: 1,
         executionMode: "sequential",
-        graphOptimizationLevel: "all",
+        graphOptimizationLevel: options.fuse === false ? "basic" : "all",
         // Planned memory patterns take about half as much memory again and save no time.
         enableMemPattern: false,
         logSeverityLevel: 3,

@@ -1,0 +1,136 @@
+/** The trainer's main-thread side: a typed proxy of the worker that does the work. */
+import { PsycheError } from "../error.ts";
+import type { SparseParameter, Trainer, TrainerOptions } from "./trainer.ts";
+import {
+  type Call,
+  fromPortable,
+  type MethodName,
+  type Reply,
+  type WorkerMethods,
+} from "./worker_protocol.ts";
+
+/** The worker and the calls that wait for its answers. It inherits the permissions of its maker. */
+class WorkerClient {
+  readonly #worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
+  #nextId = 0;
+  #ended: PsycheError | undefined;
+
+  constructor() {
+    this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      const call = this.#pending.get(data.id);
+      this.#pending.delete(data.id);
+      if ("error" in data) call?.reject(fromPortable(data.error));
+      else call?.resolve(data.value);
+    };
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.end(
+        new PsycheError(
+          "TRAINER_FAILED",
+          `The trainer's worker failed (${event.message}); load the last checkpoint again.`,
+        ),
+      );
+    };
+  }
+
+  async call<Name extends MethodName>(
+    method: Name,
+    ...values: Parameters<WorkerMethods[Name]>
+  ): Promise<Awaited<ReturnType<WorkerMethods[Name]>>> {
+    if (this.#ended !== undefined) throw this.#ended;
+    const id = this.#nextId++;
+    const call = Promise.withResolvers<unknown>();
+    this.#pending.set(id, call);
+    this.#worker.postMessage({ id, method, arguments: values } satisfies Call<Name>);
+    return await call.promise as Awaited<ReturnType<WorkerMethods[Name]>>;
+  }
+
+  /** Stops the worker; calls that wait, and all later ones, reject with `reason`. */
+  end(reason: PsycheError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    this.#worker.terminate();
+    for (const call of this.#pending.values()) call.reject(reason);
+    this.#pending.clear();
+  }
+}
+
+/**
+ * Loads a model and starts its trainer in a worker.
+ *
+ * Aborting `options.signal` while the model loads stops the worker; later it does nothing.
+ *
+ * @throws PsycheError `MODEL_NOT_FOUND`, `MODEL_CONFIG_INVALID`, `MODEL_PARAMETER_INVALID`,
+ * `TRAINER_OPTION_INVALID`, `OPTIMIZER_UNSUPPORTED`, `TRAINER_ABORTED`
+ */
+export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
+  const { signal, ...engineOptions } = options;
+  const aborted = () =>
+    new PsycheError("TRAINER_ABORTED", "Loading the model was aborted; create the trainer again.");
+  if (signal?.aborted) throw aborted();
+  const client = new WorkerClient();
+  const stop = () => client.end(aborted());
+  signal?.addEventListener("abort", stop);
+  try {
+    const model = "files" in options.model
+      ? {
+        files: options.model.files,
+        parameters: new Map(
+          [...options.model.parameters].map(([name, data]) => [name, compact(data)]),
+        ),
+      }
+      : options.model;
+    const summary = await client.call("open", { ...engineOptions, model });
+    return proxy(client, summary);
+  } catch (error) {
+    client.end(aborted());
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+function proxy(
+  client: WorkerClient,
+  summary: Awaited<ReturnType<WorkerMethods["open"]>>,
+): Trainer {
+  let closing: Promise<void> | undefined;
+  return {
+    ...summary,
+    async train(request, signal) {
+      const abort = new Int32Array(new SharedArrayBuffer(4));
+      const stop = () => void Atomics.store(abort, 0, 1);
+      if (signal?.aborted) stop();
+      signal?.addEventListener("abort", stop);
+      try {
+        return await client.call("train", { ...request, tokens: compact(request.tokens) }, abort);
+      } finally {
+        signal?.removeEventListener("abort", stop);
+      }
+    },
+    apply: ({ lr, results }) =>
+      client.call("apply", { lr, results: results.map((result) => result.map(compactSparse)) }),
+    evaluate: (tokens, batch) => client.call("evaluate", compact(tokens), batch),
+    generate: (prompt, options) => client.call("generate", prompt, options),
+    weightsSha256: () => client.call("weightsSha256"),
+    parameter: (name) => client.call("parameter", name),
+    saveCheckpoint: (directory) => client.call("saveCheckpoint", directory),
+    close: () => closing ??= close(client),
+  };
+}
+
+async function close(client: WorkerClient): Promise<void> {
+  // A worker that has failed already has nothing left to release.
+  await client.call("release").catch(() => {});
+  client.end(new PsycheError("TRAINER_CLOSED", "The trainer is closed; create a new one."));
+}
+
+/** Cloning a view copies all of its buffer, which may be a whole network message: cut it out. */
+function compact<View extends Int32Array | Uint8Array | Float32Array>(view: View): View {
+  return (view.byteLength === view.buffer.byteLength ? view : view.slice()) as View;
+}
+
+function compactSparse(sparse: SparseParameter): SparseParameter {
+  return { ...sparse, indices: compact(sparse.indices), values: compact(sparse.values) };
+}

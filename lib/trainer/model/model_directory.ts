@@ -1,0 +1,129 @@
+/** A model on disk: a directory with config.json, *.safetensors and perhaps tokenizer.json. */
+import { dirname, join } from "node:path";
+import { PsycheError } from "../../error.ts";
+import { readSafetensors, writeSafetensors } from "../safetensors.ts";
+import type { ModelFiles } from "../trainer.ts";
+import { type LlamaConfig, parameterShapes, parseLlamaConfig } from "./llama_config.ts";
+
+export interface Parameter {
+  name: string;
+  shape: number[];
+  data: Float32Array<ArrayBuffer>;
+}
+
+export interface Model {
+  config: LlamaConfig;
+  files: ModelFiles;
+  /** In ascending byte order of the names. */
+  parameters: Parameter[];
+}
+
+/**
+ * Puts a model together and checks that every parameter of its configuration is there, in its
+ * shape. Tensors that the configuration does not know are left out.
+ *
+ * @throws PsycheError `MODEL_CONFIG_INVALID`, `MODEL_PARAMETER_INVALID`
+ */
+export function assembleModel(
+  files: ModelFiles,
+  tensors: ReadonlyMap<string, { data: Float32Array<ArrayBuffer>; shape?: readonly number[] }>,
+): Model {
+  const config = parseLlamaConfig(files.config);
+  const parameters = parameterShapes(config).map(({ name, shape }) => {
+    const found = tensors.get(name);
+    const length = shape.reduce((a, b) => a * b, 1);
+    if (
+      found === undefined || found.data.length !== length ||
+      (found.shape !== undefined && found.shape.join() !== shape.join())
+    ) {
+      const got = found === undefined
+        ? "is missing"
+        : `has shape [${found.shape ?? found.data.length}]`;
+      throw new PsycheError(
+        "MODEL_PARAMETER_INVALID",
+        `Parameter ${name} ${got} where config.json asks for [${shape}]; ` +
+          "use weights and config.json of the same model.",
+      );
+    }
+    return { name, shape, data: found.data };
+  });
+  return { config, files, parameters };
+}
+
+/**
+ * Loads a model directory; all `*.safetensors` files in it count.
+ *
+ * @throws PsycheError `MODEL_NOT_FOUND` when config.json cannot be read, and the errors of
+ * {@linkcode assembleModel} and {@linkcode readSafetensors}.
+ */
+export async function readModelDirectory(directory: string): Promise<Model> {
+  let config: string;
+  try {
+    config = await Deno.readTextFile(join(directory, "config.json"));
+  } catch (cause) {
+    throw new PsycheError(
+      "MODEL_NOT_FOUND",
+      `No config.json can be read in ${directory}; give the directory of a model.`,
+      { cause },
+    );
+  }
+  const tokenizer = await readIfThere(join(directory, "tokenizer.json"));
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(directory)) {
+    if (name.endsWith(".safetensors")) names.push(name);
+  }
+  const tensors = new Map<string, { data: Float32Array<ArrayBuffer>; shape: readonly number[] }>();
+  for (const file of names.sort()) {
+    for (const [name, tensor] of await readSafetensors(join(directory, file))) {
+      tensors.set(name, tensor);
+    }
+  }
+  return assembleModel({ config, tokenizer }, tensors);
+}
+
+/**
+ * Writes a model into a directory that appears complete or not at all.
+ *
+ * @throws PsycheError `MODEL_DIRECTORY_EXISTS` when `directory` is there and not empty.
+ */
+export async function writeModelDirectory(
+  directory: string,
+  model: { files: ModelFiles; parameters: readonly Parameter[] },
+): Promise<void> {
+  await Deno.mkdir(dirname(directory), { recursive: true });
+  const temporary = await Deno.makeTempDir({ dir: dirname(directory), prefix: ".model-" });
+  try {
+    await Deno.writeTextFile(join(temporary, "config.json"), model.files.config);
+    if (model.files.tokenizer !== null) {
+      await Deno.writeTextFile(join(temporary, "tokenizer.json"), model.files.tokenizer);
+    }
+    await writeSafetensors(
+      join(temporary, "model.safetensors"),
+      new Map(model.parameters.map(({ name, shape, data }) => [name, { shape, data }])),
+    );
+    // Temporary directories are private; a checkpoint is as readable as any other file.
+    await Deno.chmod(temporary, 0o755);
+    await Deno.rename(temporary, directory);
+  } catch (cause) {
+    await Deno.remove(temporary, { recursive: true }).catch(() => {});
+    if (cause instanceof PsycheError || !(await isThere(directory))) throw cause;
+    throw new PsycheError(
+      "MODEL_DIRECTORY_EXISTS",
+      `${directory} already exists; choose a directory that does not exist yet.`,
+      { cause },
+    );
+  }
+}
+
+async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}

@@ -1,0 +1,211 @@
+/** The trainer proper: owns weights and optimizer state and blocks its thread while it computes. */
+import { createHash } from "node:crypto";
+import { PsycheError } from "../error.ts";
+import { clipGradients, gradientNorm } from "./gradient_math.ts";
+import { LlamaRuntime } from "./llama_runtime.ts";
+import {
+  assembleModel,
+  type Model,
+  readModelDirectory,
+  writeModelDirectory,
+} from "./model/model_directory.ts";
+import { createOptimizer, type Optimizer } from "./optimizer.ts";
+import { seededRandom } from "./random.ts";
+import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
+import type {
+  ApplyResponse,
+  DistroResult,
+  ModelFiles,
+  TrainerOptions,
+  TrainRequest,
+  TrainResponse,
+} from "./trainer.ts";
+
+export type EngineOptions = Omit<TrainerOptions, "signal">;
+
+/** What the proxy on the other side answers without asking. */
+export interface ModelSummary {
+  numParameters: bigint;
+  vocabSize: number;
+  parameters: { name: string; shape: number[] }[];
+  files: ModelFiles;
+}
+
+export class TrainingEngine {
+  readonly #model: Model;
+  readonly #runtime: LlamaRuntime;
+  readonly #optimizer: Optimizer;
+  readonly #clipGradNorm: number | null;
+  #nonce = 0;
+
+  private constructor(
+    model: Model,
+    runtime: LlamaRuntime,
+    optimizer: Optimizer,
+    clipGradNorm: number | null,
+  ) {
+    this.#model = model;
+    this.#runtime = runtime;
+    this.#optimizer = optimizer;
+    this.#clipGradNorm = clipGradNorm;
+  }
+
+  /** Loads the model and prepares the optimizer. @throws PsycheError as documented in `Trainer`. */
+  static async create(options: EngineOptions): Promise<TrainingEngine> {
+    const ort = await loadOnnxRuntime();
+    const model = "directory" in options.model
+      ? await readModelDirectory(options.model.directory)
+      : assembleModel(
+        options.model.files,
+        new Map([...options.model.parameters].map(([name, data]) => [name, { data }])),
+      );
+    const runtime = new LlamaRuntime(ort, model, options);
+    const { optimizer, threads } = options;
+    return new TrainingEngine(
+      model,
+      runtime,
+      await createOptimizer(ort, optimizer, model.parameters, threads),
+      optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
+    );
+  }
+
+  summary(): ModelSummary {
+    const { config, files, parameters } = this.#model;
+    return {
+      numParameters: parameters.reduce((sum, { data }) => sum + BigInt(data.length), 0n),
+      vocabSize: config.vocabSize,
+      parameters: parameters.map(({ name, shape }) => ({ name, shape })),
+      files,
+    };
+  }
+
+  /**
+   * One batch (docs/protocol/training-math.md sections 2 and 3.2). Until the gradients are known to
+   * be finite nothing has changed, so a batch that fails or is aborted leaves no trace but its nonce.
+   *
+   * @throws PsycheError `TRAINING_ABORTED`, `TOKENS_INVALID`, `LEARNING_RATE_INVALID`,
+   * `GRADIENT_NOT_FINITE`
+   */
+  async train(request: TrainRequest, isAborted: () => boolean): Promise<TrainResponse> {
+    const nonce = this.#nonce++;
+    const start = performance.now();
+    checkRate(request.lr);
+    checkRate(request.previousLr);
+    if (request.resetOptimizer) this.#optimizer.reset();
+    this.#optimizer.lookAhead(request.previousLr);
+    let batch;
+    try {
+      const tokens = new Int32Array(request.tokens);
+      batch = await this.#runtime.gradients(tokens, request.batch, isAborted);
+    } finally {
+      this.#optimizer.restore();
+    }
+    const { loss, gradients } = batch;
+    if (!Number.isFinite(loss)) {
+      throw new PsycheError(
+        "GRADIENT_NOT_FINITE",
+        `The loss of step ${request.step} is ${loss}, so the batch is refused; ` +
+          "lower the learning rate or load an earlier checkpoint.",
+      );
+    }
+    clipGradients(gradients, gradientNorm(gradients), this.#clipGradNorm);
+    const { lr, round } = request;
+    const result = await this.#optimizer.step({ gradients, lr, round });
+    return { loss, result, nonce, milliseconds: performance.now() - start };
+  }
+
+  /** @throws PsycheError `DISTRO_RESULT_INVALID`, `LEARNING_RATE_INVALID`; weights unchanged then. */
+  apply({ lr, results }: { lr: number; results: DistroResult[] }): ApplyResponse {
+    const start = performance.now();
+    checkRate(lr);
+    this.#optimizer.apply(results, lr);
+    const weightsSha256 = this.weightsSha256();
+    return { weightsSha256, milliseconds: performance.now() - start };
+  }
+
+  /** @throws PsycheError `TOKENS_INVALID` */
+  evaluate(tokens: Int32Array, batch: number): Promise<number> {
+    return this.#runtime.loss(new Int32Array(tokens), batch);
+  }
+
+  /**
+   * Continues `prompt` until `maxNewTokens` or an end token (which is not returned). Temperature 0,
+   * the default, takes the likeliest token; otherwise `seed` (default 0) fixes the draw.
+   *
+   * @throws PsycheError `GENERATE_OPTION_INVALID`, `TOKENS_INVALID`
+   */
+  async generate(
+    prompt: number[],
+    options: { maxNewTokens: number; temperature?: number; seed?: number },
+  ): Promise<number[]> {
+    const { maxNewTokens, temperature = 0, seed = 0 } = options;
+    if (
+      prompt.length === 0 || !Number.isSafeInteger(maxNewTokens) || maxNewTokens < 0 ||
+      !(temperature >= 0)
+    ) {
+      throw new PsycheError(
+        "GENERATE_OPTION_INVALID",
+        `Cannot continue ${prompt.length} tokens by ${maxNewTokens} at temperature ${temperature}; ` +
+          "give a prompt, a count from 0 and a temperature from 0.",
+      );
+    }
+    const random = seededRandom(seed);
+    const context = [...prompt];
+    while (context.length < prompt.length + maxNewTokens) {
+      const logits = await this.#runtime.nextLogits(context);
+      const token = pick(logits, temperature, random.uniform());
+      if (this.#model.config.eosTokenIds.includes(token)) break;
+      context.push(token);
+    }
+    return context.slice(prompt.length);
+  }
+
+  /** SHA-256 over all parameters in name order, fp32 little-endian, hex. */
+  weightsSha256(): string {
+    const hash = createHash("sha256");
+    for (const { data } of this.#model.parameters) {
+      hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+    return hash.digest("hex");
+  }
+
+  /** @throws PsycheError `MODEL_PARAMETER_UNKNOWN` */
+  parameter(name: string): Float32Array<ArrayBuffer> {
+    const found = this.#model.parameters.find((parameter) => parameter.name === name);
+    if (found === undefined) {
+      throw new PsycheError(
+        "MODEL_PARAMETER_UNKNOWN",
+        `The model has no parameter ${name}; ask for one of the trainer's parameters.`,
+      );
+    }
+    return found.data.slice();
+  }
+
+  /** @throws PsycheError `MODEL_DIRECTORY_EXISTS` */
+  async saveCheckpoint(directory: string): Promise<void> {
+    await writeModelDirectory(directory, this.#model);
+  }
+
+  async release(): Promise<void> {
+    await this.#runtime.release();
+    await this.#optimizer.release();
+  }
+}
+
+function checkRate(lr: number): void {
+  if (Number.isFinite(lr) && lr >= 0) return;
+  throw new PsycheError(
+    "LEARNING_RATE_INVALID",
+    `The learning rate is ${lr}; correct the run's learning rate schedule.`,
+  );
+}
+
+/** Index of the largest logit, or of a draw by `uniform` from softmax(logits / temperature). */
+function pick(logits: Float32Array, temperature: number, uniform: number): number {
+  const best = logits.reduce((found, value, i) => value > logits[found] ? i : found, 0);
+  if (temperature === 0) return best;
+  const weights = Float64Array.from(logits, (v) => Math.exp((v - logits[best]) / temperature));
+  let left = uniform * weights.reduce((a, b) => a + b, 0);
+  const drawn = weights.findIndex((weight) => (left -= weight) < 0);
+  return drawn < 0 ? best : drawn;
+}
