@@ -1,0 +1,218 @@
+/**
+ * Writing a program into a loader buffer, several hundred small transactions at once.
+ *
+ * Messages are put together as bytes and signed by WebCrypto: web3.js would take longer to sign
+ * than a localnet takes to execute.
+ */
+import { type Connection, type Keypair, PublicKey } from "@solana/web3.js";
+import bs58 from "bs58";
+import { PsycheError } from "../error.ts";
+import { BUFFER_HEADER_BYTES, LOADER_V3, writeData } from "./loader_v3.ts";
+import { transactionFailure } from "./program_error.ts";
+import { RpcError, rpcRequest } from "./rpc.ts";
+import { sleep } from "./sleep.ts";
+import { MAX_TRANSACTION_BYTES } from "./transaction.ts";
+
+export interface WriteBufferOptions {
+  connection: Connection;
+  payer: Keypair;
+  authority: Keypair;
+  buffer: PublicKey;
+  so: Uint8Array;
+  onProgress?: (done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+const CONCURRENCY = 32;
+/** Statuses of one request, as nodes limit it. */
+const STATUS_BATCH = 256;
+const POLL_MILLIS = 200;
+const REBROADCAST_MILLIS = 3000;
+/** Rounds of "write what differs, read back" before giving up. */
+const MAX_ROUNDS = 5;
+
+/**
+ * Bring the buffer's content to `so`, writing only the chunks that differ from what is there.
+ * @returns the number of write transactions that landed
+ * @throws TransactionFailedError, PsycheError BUFFER_INCOMPLETE, RPC_...
+ */
+export async function writeBuffer(options: WriteBufferOptions): Promise<number> {
+  const { connection, buffer, so, onProgress } = options;
+  const signers = await transactionSigners(options.payer, options.authority);
+  const chunkBytes = MAX_TRANSACTION_BYTES - signers.overheadBytes;
+  const chunks = Math.ceil(so.length / chunkBytes);
+  let written = 0;
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const account = await connection.getAccountInfo(buffer);
+    const present = account?.data.subarray(BUFFER_HEADER_BYTES) ?? new Uint8Array(0);
+    const differing: number[] = [];
+    for (let i = 0; i < chunks; i++) {
+      const [start, end] = [i * chunkBytes, Math.min(so.length, (i + 1) * chunkBytes)];
+      for (let at = start; at < end; at++) {
+        if (present[at] === so[at]) continue;
+        differing.push(start);
+        break;
+      }
+    }
+    let done = chunks - differing.length;
+    onProgress?.(done, chunks);
+    if (differing.length === 0) return written;
+    await writeChunks(options, signers, differing, chunkBytes, () => {
+      written++;
+      onProgress?.(++done, chunks);
+    });
+  }
+  throw new PsycheError(
+    "BUFFER_INCOMPLETE",
+    `The buffer ${buffer.toBase58()} still differs from the program file after ${MAX_ROUNDS} rounds of writing; run the command again, it goes on from there.`,
+  );
+}
+
+async function writeChunks(
+  options: WriteBufferOptions,
+  signers: TransactionSigners,
+  offsets: number[],
+  chunkBytes: number,
+  onLanded: () => void,
+): Promise<void> {
+  const { connection, buffer, so, signal } = options;
+  let pending = offsets;
+  while (pending.length > 0) {
+    signal?.throwIfAborted();
+    const { blockhash, lastValidBlockHeight } = await connection.getLatestBlockhash();
+    const hash = bs58.decode(blockhash);
+    const sent: { offset: number; signature: string; base64: string }[] = [];
+    await forEachBounded(pending, async (offset) => {
+      signal?.throwIfAborted();
+      const data = writeData(offset, so.subarray(offset, offset + chunkBytes));
+      const signed = await signers.sign(buffer, hash, data);
+      sent.push({ offset, ...signed });
+      await broadcast(connection, signed.base64, options);
+    });
+
+    let waiting = sent;
+    let lastSent = Date.now();
+    while (waiting.length > 0) {
+      waiting = await stillWaiting(waiting, options, onLanded);
+      if (waiting.length === 0) break;
+      await sleep(POLL_MILLIS, signal);
+      if (Date.now() - lastSent < REBROADCAST_MILLIS) continue;
+      lastSent = Date.now();
+      if (await connection.getBlockHeight() > lastValidBlockHeight) break;
+      await forEachBounded(waiting, ({ base64 }) => broadcast(connection, base64, options));
+    }
+    pending = waiting.map(({ offset }) => offset);
+  }
+}
+
+async function stillWaiting<T extends { signature: string }>(
+  sent: T[],
+  options: WriteBufferOptions,
+  onLanded: () => void,
+): Promise<T[]> {
+  const waiting: T[] = [];
+  for (let start = 0; start < sent.length; start += STATUS_BATCH) {
+    const batch = sent.slice(start, start + STATUS_BATCH);
+    const signatures = batch.map(({ signature }) => signature);
+    const { value } = await options.connection.getSignatureStatuses(signatures);
+    batch.forEach((item, i) => {
+      const status = value[i];
+      if (!status || status.confirmationStatus === "processed") waiting.push(item);
+      else if (status.err) throw writeFailure(status.err, options, []);
+      else onLanded();
+    });
+  }
+  return waiting;
+}
+
+async function broadcast(
+  connection: Connection,
+  base64: string,
+  options: WriteBufferOptions,
+): Promise<void> {
+  try {
+    const how = { encoding: "base64", skipPreflight: true, maxRetries: 0 };
+    await rpcRequest(connection, "sendTransaction", [base64, how]);
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    const data = error.data as { err?: unknown; logs?: string[] } | undefined;
+    if (data?.err === "AlreadyProcessed" || data?.err === "BlockhashNotFound") return;
+    if (!data?.err) throw error;
+    throw writeFailure(data.err, options, data.logs ?? []);
+  }
+}
+
+function writeFailure(err: unknown, options: WriteBufferOptions, logs: string[]) {
+  return transactionFailure(err, {
+    label: "Writing the program",
+    payer: options.payer.publicKey.toBase58(),
+    instructions: [],
+    logs,
+  });
+}
+
+async function forEachBounded<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) await work(items[next++]);
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+}
+
+interface TransactionSigners {
+  /** Bytes of a write transaction besides the program's. */
+  overheadBytes: number;
+  sign(
+    buffer: PublicKey,
+    blockhash: Uint8Array,
+    data: Uint8Array,
+  ): Promise<{ signature: string; base64: string }>;
+}
+
+/** Signs write transactions: payer first, the authority too when it is another key. */
+async function transactionSigners(payer: Keypair, authority: Keypair): Promise<TransactionSigners> {
+  const keypairs = payer.publicKey.equals(authority.publicKey) ? [payer] : [payer, authority];
+  const keys = await Promise.all(keypairs.map(signingKey));
+  const count = keypairs.length;
+  const accounts = count + 2; // the signers, the buffer, the loader
+  // signatures, header, account keys, blockhash, then one instruction with two accounts
+  const fixed = 1 + 64 * count + 3 + 1 + 32 * accounts + 32 + 1 + 1 + 1 + 2;
+  const overheadBytes = fixed + 2 + writeData(0, new Uint8Array(0)).length;
+  return {
+    overheadBytes,
+    async sign(buffer, blockhash, data) {
+      const message = Uint8Array.from([
+        ...[count, count - 1, 1], // signers; read-only: the second signer, the loader
+        accounts,
+        ...keypairs.flatMap(({ publicKey }) => [...publicKey.toBytes()]),
+        ...buffer.toBytes(),
+        ...LOADER_V3.toBytes(),
+        ...blockhash,
+        ...[1, accounts - 1, 2, count, count - 1], // one instruction of the loader: buffer, authority
+        ...shortLength(data.length),
+        ...data,
+      ]);
+      const signatures = await Promise.all(
+        keys.map((key) => crypto.subtle.sign("Ed25519", key, message)),
+      );
+      const bytes = [count, ...signatures.flatMap((s) => [...new Uint8Array(s)]), ...message];
+      return {
+        signature: bs58.encode(new Uint8Array(signatures[0])),
+        base64: btoa(String.fromCharCode(...bytes)),
+      };
+    },
+  };
+}
+
+/** PKCS #8 wrapping of a 32-byte Ed25519 seed. */
+const PKCS8_PREFIX = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32];
+
+function signingKey(keypair: Keypair): Promise<CryptoKey> {
+  const pkcs8 = Uint8Array.from([...PKCS8_PREFIX, ...keypair.secretKey.subarray(0, 32)]);
+  return crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", false, ["sign"]);
+}
+
+/** Solana's compact-u16. */
+function shortLength(length: number): number[] {
+  return length < 0x80 ? [length] : [(length & 0x7f) | 0x80, length >> 7];
+}
