@@ -1,0 +1,79 @@
+/** Flags of `train`; docs/protocol/commands.md section 10.1. */
+import { decimal, defaulted, type Flag, type Flags, integer, text, toggle } from "./flag.ts";
+import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "./flag_sets.ts";
+
+/** Form of the event stream on stdout. */
+export type Logs = "console" | "json" | "none";
+
+const logs: Flag<Logs> = {
+  summary: "events on stdout: console, json (one object a line) or none",
+  placeholder: "<form>",
+  fallback: "console",
+  parse(value) {
+    const form = value.toLowerCase();
+    if (form === "console" || form === "json" || form === "none") return form;
+    throw new Error(`"${value}" is not console, json or none`);
+  },
+};
+
+export const TRAIN_FLAGS = {
+  ...RUN_ID_FLAG,
+  ...CLUSTER_FLAGS,
+  ...PROGRAM_FLAGS,
+  // Unlike the owner's commands, never taken from the run record: that wallet is the owner's.
+  walletPrivateKeyPath: text({
+    summary: "keypair file of this client; on a localnet a fresh one is made when absent",
+    placeholder: "<file>",
+    short: "w",
+    environment: ["WALLET_PRIVATE_KEY_PATH", "WALLET_FILE", "WALLET_PATH"],
+  }),
+  rawWalletPrivateKey: text({
+    summary: "the key itself",
+    environment: ["RAW_WALLET_PRIVATE_KEY"],
+    environmentOnly: true,
+    secret: true,
+  }),
+  authorizer: text({
+    summary: "grantee of the authorization to join with",
+    placeholder: "<address>",
+  }),
+  clientVersion: text({ summary: "version to compare with the run's", placeholder: "<version>" }),
+  identitySecretKeyPath: text({
+    summary: "32-byte file with the peer-to-peer key; derived from wallet and run when absent",
+    placeholder: "<file>",
+    short: "i",
+  }),
+  bindP2pHost: defaulted(
+    text({ summary: "address to accept peers on", placeholder: "<ip>" }),
+    "0.0.0.0",
+  ),
+  bindP2pPort: defaulted(
+    integer({ summary: "port to accept peers on, 0 = any", max: 65_535 }),
+    "0",
+  ),
+  p2pPeers: text({
+    summary: "peers to begin with, comma separated",
+    placeholder: "<hexkey@host:port,...>",
+  }),
+  addressBook: text({
+    summary: "folder through which clients of one machine find each other",
+    placeholder: "<dir>",
+  }),
+  p2pMdns: toggle({ summary: "find peers on the local network by multicast" }),
+  microBatchSize: defaulted(
+    integer({ summary: "sequences in one forward and backward pass", min: 1, max: 4096 }),
+    "8",
+  ),
+  threads: integer({ summary: "threads of this client; all cores when absent", min: 1, max: 256 }),
+  checkpointDir: text({ summary: "save each epoch's weights below it", placeholder: "<dir>" }),
+  logs,
+  writeLog: text({ summary: "append the events as JSON lines to a file", placeholder: "<file>" }),
+  airdropSol: defaulted(
+    decimal({ summary: "on a localnet, fill the wallet up to this many SOL", max: 1000 }),
+    "10",
+  ),
+  priorityFee: integer({
+    summary: "extra fee in micro-lamports per compute unit",
+    placeholder: "<micro-lamports>",
+  }),
+} satisfies Flags;

@@ -1,0 +1,236 @@
+import { PsycheError } from "../error.ts";
+import type { EventSink } from "../events/event.ts";
+import type { PeerNetwork } from "../p2p/peer_network.ts";
+import type { CoordinatorState, HubRepo, Model } from "../protocol/coordinator_state.ts";
+import { distroLayout } from "../trainer/distro/layout.ts";
+import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
+import { fetchModel, ModelServer, weightsOfMajority } from "./model_sharing.ts";
+import type { ResultFormat } from "./result_exchange.ts";
+
+/** Where a client's trainer comes from, epoch after epoch. */
+export interface ModelSource {
+  /** False when something can and should be loaded before joining. */
+  ready(state: CoordinatorState): boolean;
+  /** Loads it. */
+  prepare(state: CoordinatorState, signal: AbortSignal): Promise<void>;
+  /**
+   * The trainer with the weights that the epoch starts from.
+   *
+   * @throws PsycheError `MODEL_...` when this epoch has to go on without this client
+   */
+  load(state: CoordinatorState, signal: AbortSignal): Promise<Trainer>;
+  /** The weights are about to change: stop serving them. */
+  trainingBegins(): void;
+  /** The trainer holds the weights that the next epoch starts from. */
+  epochEnded(trainer: Trainer): void;
+  /** The weights differ from the other members'; take fresh ones next time. */
+  discard(): void;
+  /** What results look like. Only after `load`. */
+  resultFormat(): ResultFormat;
+  close(): Promise<void>;
+}
+
+export interface RunModelOptions {
+  network: PeerNetwork;
+  createTrainer: (options: TrainerOptions) => Promise<Trainer>;
+  /** Directory of a Hub checkpoint's files, e.g. the local path that its repo id names. */
+  resolveDirectory: (repo: HubRepo, signal: AbortSignal) => Promise<string>;
+  microBatchSize: number;
+  threads: number;
+  emit: EventSink;
+}
+
+/** Pause between two attempts to get the model from peers, milliseconds. */
+const RETRY_MILLISECONDS = 500;
+/** Bytes of a result besides its tensors: header, per-parameter lengths and tags. */
+const OVERHEAD = 256;
+
+/**
+ * The run's model: from the checkpoint's files at the beginning, kept in memory from epoch to epoch,
+ * from peers when this client missed something. Whether kept weights are the right ones is asked of
+ * the peers at each epoch start. docs/protocol/client-lifecycle.md sections 4, 5.5 and 8.5.
+ */
+export class RunModel implements ModelSource {
+  readonly #options: RunModelOptions;
+  readonly #server: ModelServer;
+  #trainer: Trainer | null = null;
+  /** What the weights of `#trainer` are: an untouched checkpoint, the last epoch's, or outdated. */
+  #origin: { kind: "checkpoint"; source: string } | { kind: "epoch" } | { kind: "outdated" } = {
+    kind: "outdated",
+  };
+  #format: ResultFormat | null = null;
+
+  constructor(options: RunModelOptions) {
+    this.#options = options;
+    this.#server = new ModelServer(options.network);
+  }
+
+  ready(state: CoordinatorState): boolean {
+    const { checkpoint } = state.model;
+    return checkpoint.kind === "P2P" || checkpoint.kind === "P2PGcs" || this.#trainer !== null;
+  }
+
+  async prepare(state: CoordinatorState, signal: AbortSignal): Promise<void> {
+    await this.#loadCheckpoint(state.model, signal);
+  }
+
+  async load(state: CoordinatorState, signal: AbortSignal): Promise<Trainer> {
+    const { kind } = state.model.checkpoint;
+    const trainer = kind === "P2P" || kind === "P2PGcs"
+      ? await this.#keepOrFetch(state, signal)
+      : await this.#loadCheckpoint(state.model, signal);
+    this.#format = resultFormat(trainer, state.model);
+    this.#server.offer(trainer);
+    return trainer;
+  }
+
+  trainingBegins(): void {
+    this.#server.reset();
+    this.#origin = { kind: "outdated" };
+  }
+
+  epochEnded(trainer: Trainer): void {
+    if (trainer === this.#trainer) this.#origin = { kind: "epoch" };
+  }
+
+  discard(): void {
+    this.#server.reset();
+    this.#origin = { kind: "outdated" };
+  }
+
+  resultFormat(): ResultFormat {
+    if (!this.#format) {
+      throw new PsycheError(
+        "MODEL_NOT_LOADED",
+        "Results cannot be read before the model is loaded.",
+      );
+    }
+    return this.#format;
+  }
+
+  async close(): Promise<void> {
+    this.#server.reset();
+    await this.#trainer?.close();
+  }
+
+  async #loadCheckpoint(model: Model, signal: AbortSignal): Promise<Trainer> {
+    const { checkpoint } = model;
+    if (checkpoint.kind !== "Hub") {
+      throw new PsycheError(
+        "CHECKPOINT_NOT_SUPPORTED",
+        `This client cannot load a ${checkpoint.kind} checkpoint; ask the run's owner for a Hub one.`,
+      );
+    }
+    const source = `${checkpoint.repo.repoId}@${checkpoint.repo.revision ?? ""}`;
+    if (
+      this.#trainer && this.#origin.kind === "checkpoint" && this.#origin.source === source
+    ) return this.#trainer;
+    const directory = await this.#options.resolveDirectory(checkpoint.repo, signal);
+    const trainer = await this.#replace(model, { directory }, signal);
+    this.#origin = { kind: "checkpoint", source };
+    await this.#announce(checkpoint.repo.repoId, trainer);
+    return trainer;
+  }
+
+  async #keepOrFetch(state: CoordinatorState, signal: AbortSignal): Promise<Trainer> {
+    const { network } = this.#options;
+    const own = network.publicKey.toHex();
+    const peers = state.epochState.clients
+      .map((client) => client.id.p2pIdentity)
+      .filter((key) => key.toHex() !== own);
+    if (this.#trainer && this.#origin.kind === "epoch") {
+      // Offer first: the others ask at the same time.
+      this.#server.offer(this.#trainer);
+      const wanted = await weightsOfMajority(network, peers, signal);
+      if (wanted === null || wanted === await this.#trainer.weightsSha256()) return this.#trainer;
+      this.#server.reset();
+      this.#options.emit({
+        type: "warning",
+        code: "WEIGHTS_DIFFER",
+        message: "The peers hold other weights than this client; it takes theirs.",
+      });
+    }
+    const endOfWarmup = AbortSignal.any([
+      signal,
+      AbortSignal.timeout(Number(state.config.warmupTime) * 1000),
+    ]);
+    for (;;) {
+      try {
+        const shared = await fetchModel(network, peers, endOfWarmup);
+        const wanted = await weightsOfMajority(network, peers, endOfWarmup);
+        const trainer = await this.#replace(state.model, shared, signal);
+        if (wanted === await trainer.weightsSha256()) {
+          await this.#announce("peers", trainer);
+          return trainer;
+        }
+      } catch (error) {
+        if (endOfWarmup.aborted) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
+    }
+  }
+
+  async #replace(
+    model: Model,
+    source: TrainerOptions["model"],
+    signal: AbortSignal,
+  ): Promise<Trainer> {
+    const old = this.#trainer;
+    this.#trainer = null;
+    this.#origin = { kind: "outdated" };
+    await old?.close();
+    this.#trainer = await this.#options.createTrainer({
+      model: source,
+      sequenceLength: model.maxSeqLen,
+      microBatchSize: this.#options.microBatchSize,
+      optimizer: model.optimizer,
+      threads: this.#options.threads,
+      signal,
+    });
+    return this.#trainer;
+  }
+
+  async #announce(source: string, trainer: Trainer): Promise<void> {
+    this.#options.emit({
+      type: "model_loaded",
+      source,
+      parameters: Number(trainer.numParameters),
+      weights_sha256: await trainer.weightsSha256(),
+    });
+  }
+}
+
+/**
+ * The only form that results of this model can have, training-math.md sections 3.1 and 3.5 to 3.7.
+ *
+ * @throws PsycheError `OPTIMIZER_NOT_SUPPORTED` for a run that does not use DisTrO
+ */
+export function resultFormat(
+  trainer: Pick<Trainer, "parameters">,
+  model: Pick<Model, "optimizer">,
+): ResultFormat {
+  const { optimizer } = model;
+  if (optimizer.kind !== "Distro") {
+    throw new PsycheError(
+      "OPTIMIZER_NOT_SUPPORTED",
+      `This client trains with the Distro optimizer only, the run is configured for ` +
+        `${optimizer.kind}; ask the run's owner.`,
+    );
+  }
+  let size = OVERHEAD;
+  const expected = trainer.parameters.map(({ shape }) => {
+    const layout = distroLayout(shape, {
+      chunk: optimizer.compressionChunk,
+      topk: optimizer.compressionTopk,
+    });
+    // Generous: four bytes an index, four a value; decoding checks the exact sizes.
+    size += OVERHEAD + layout.blocks * layout.k * 8;
+    return {
+      xshape: layout.xshape,
+      totalk: layout.totalk,
+      k: layout.k,
+      oneBit: optimizer.quantize1bit,
+    };
+  });
+  return { expected, maxResultSize: size };
+}

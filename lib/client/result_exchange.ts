@@ -1,0 +1,367 @@
+import { PsycheError } from "../error.ts";
+import type { EventSink } from "../events/event.ts";
+import type { BlobTicket, PeerMessage, PeerNetwork } from "../p2p/peer_network.ts";
+import { verifySignature } from "../p2p/signing.ts";
+import { batchIdText } from "../protocol/assignment.ts";
+import { finishedHash, trainingResultHash } from "../protocol/commitment.ts";
+import { type BatchId, Committee } from "../protocol/coordinator_state.ts";
+import {
+  decodeDistroResult,
+  encodeDistroResult,
+  type ExpectedParameter,
+} from "../protocol/distro_result_codec.ts";
+import { type Broadcast, decodeBroadcast, encodeBroadcast } from "../protocol/messages.ts";
+import type { DistroResult } from "../trainer/trainer.ts";
+import type { Announcement, RoundRecord } from "./round_record.ts";
+
+/** Rounds whose blobs are kept for late peers, client-lifecycle.md section 5.6. */
+const KEPT_STEPS = 2;
+/** Own messages are repeated this often, wall milliseconds; gossip does not promise delivery. */
+const REBROADCAST_MILLISECONDS = 2_000;
+/** Waits before the repeated downloads of one result, wall milliseconds (section 5.5). */
+const RETRY_WAITS = [250, 1_000, 2_000, 4_000];
+/** Messages of a step that the chain has not shown us yet; more are dropped. */
+const MAX_EARLY_MESSAGES = 1_024;
+
+/** What results of the run's model look like; everything else is refused. */
+export interface ResultFormat {
+  /** The compressed form of every parameter, in name order. */
+  expected: ExpectedParameter[];
+  /** Upper bound of an encoded result, bytes. */
+  maxResultSize: number;
+}
+
+export interface ResultExchangeOptions {
+  network: PeerNetwork;
+  /** Asked when the first result of a round is announced; the model is loaded by then. */
+  format: () => ResultFormat;
+  emit: EventSink;
+  /** Called after anything arrived that a waiting step could be interested in. */
+  onProgress: () => void;
+}
+
+interface OwnBroadcast {
+  message: Broadcast;
+  step: number;
+}
+
+/**
+ * Announces own results, takes in those of others: gossip for the announcements, content-addressed
+ * blobs for the tensors. Nothing of a peer is used before its signature, its committee proof, its hash
+ * and its shape have been checked; what fails is counted and forgotten.
+ * docs/protocol/client-lifecycle.md sections 5.3 to 5.6, 7.4.
+ */
+export class ResultExchange {
+  readonly #options: ResultExchangeOptions;
+  readonly #stop = new AbortController();
+  readonly #own: OwnBroadcast[] = [];
+  readonly #blobs: { step: number; hash: Uint8Array }[] = [];
+  readonly #dropped = new Map<string, number>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #early: { message: PeerMessage; broadcast: Broadcast }[] = [];
+  #current: RoundRecord | null = null;
+  #previous: RoundRecord | null = null;
+  #nonce = crypto.getRandomValues(new Uint32Array(1))[0];
+  #nextRebroadcast = 0;
+
+  constructor(options: ResultExchangeOptions) {
+    this.#options = options;
+    options.network.onMessage((message) => this.#receive(message));
+    this.#timer = setInterval(() => this.#rebroadcast(), REBROADCAST_MILLISECONDS);
+  }
+
+  get current(): RoundRecord | null {
+    return this.#current;
+  }
+
+  get previous(): RoundRecord | null {
+    return this.#previous;
+  }
+
+  /** Messages that were refused, by reason. */
+  get dropped(): ReadonlyMap<string, number> {
+    return this.#dropped;
+  }
+
+  /** Begins an epoch: forgets all rounds. */
+  begin(warmup: RoundRecord): void {
+    this.#own.length = 0;
+    this.#previous = null;
+    this.#current = warmup;
+    this.#replayEarly();
+  }
+
+  /** Ends an epoch: later messages wait for the next one. */
+  end(): void {
+    this.#own.length = 0;
+    this.#previous = null;
+    this.#current = null;
+  }
+
+  /** Begins a round: the current record becomes the previous one. */
+  rotate(next: RoundRecord): void {
+    this.#previous = this.#current;
+    this.#current = next;
+    const keepFrom = next.step - KEPT_STEPS;
+    for (let i = this.#own.length - 1; i >= 0; i--) {
+      if (this.#own[i].step < keepFrom) this.#own.splice(i, 1);
+    }
+    for (let i = this.#blobs.length - 1; i >= 0; i--) {
+      if (this.#blobs[i].step >= keepFrom) continue;
+      this.#options.network.removeBlob(this.#blobs[i].hash);
+      this.#blobs.splice(i, 1);
+    }
+    this.#replayEarly();
+  }
+
+  /** Ends downloads and repetitions. */
+  close(): void {
+    this.#stop.abort();
+    clearInterval(this.#timer);
+  }
+
+  /**
+   * Announces the result of an own batch of the current round.
+   *
+   * @returns size of the result as peers fetch it, bytes
+   */
+  async announceResult(
+    record: RoundRecord,
+    ownIndex: number,
+    batchId: BatchId,
+    result: DistroResult,
+    trainerNonce: number,
+  ): Promise<number> {
+    const { network } = this.#options;
+    const bytes = encodeDistroResult({
+      step: record.step,
+      trainerNonce,
+      batchId,
+      parameters: result,
+    });
+    const ticket = await network.putBlob(bytes);
+    this.#blobs.push({ step: record.step, hash: ticket.hash });
+    const dataHash = trainingResultHash({ step: record.step, batchId, parameters: result });
+    const announcement = record.announce({
+      batchId,
+      sender: record.clients[ownIndex],
+      dataHash,
+      ticket,
+    });
+    if (announcement) record.resultArrived(announcement, result, trainerNonce);
+    await this.#publish(record, ownIndex, dataHash, { kind: "TrainingResult", batchId, ticket });
+    this.#options.onProgress();
+    return bytes.length;
+  }
+
+  /** Announces that this member is done with the record's round; `merkle` is a 32-byte root. */
+  async announceFinished(
+    record: RoundRecord,
+    ownIndex: number,
+    merkle: Uint8Array,
+  ): Promise<void> {
+    const dataHash = finishedHash(merkle);
+    record.memberFinished(record.clients[ownIndex].signer, dataHash);
+    await this.#publish(record, ownIndex, dataHash, {
+      kind: "Finished",
+      broadcastMerkle: merkle,
+      warmup: record.committee === null,
+    });
+    this.#options.onProgress();
+  }
+
+  /**
+   * Resolves with the result behind an announcement, fetching it again from every member if needed.
+   *
+   * @throws PsycheError `RESULT_MISSING` when no member can deliver it before `signal` aborts.
+   */
+  async obtain(
+    record: RoundRecord,
+    announcement: Announcement,
+    signal: AbortSignal,
+  ): Promise<DistroResult> {
+    while (announcement.result === null) {
+      if (signal.aborted) {
+        throw new PsycheError(
+          "RESULT_MISSING",
+          `The accepted result of batch ${
+            batchIdText(announcement.batchId)
+          } at step ${record.step} ` +
+            `could not be fetched from any peer; this client leaves the epoch and rejoins at the next.`,
+        );
+      }
+      if (announcement.status === "failed") {
+        announcement.status = "fetching";
+        this.#fetch(record, announcement);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return announcement.result;
+  }
+
+  async #publish(
+    record: RoundRecord,
+    ownIndex: number,
+    dataHash: Uint8Array,
+    data: Broadcast["data"],
+  ): Promise<void> {
+    const message: Broadcast = {
+      step: record.step,
+      proof: record.committee?.committeeProof(ownIndex) ??
+        { committee: Committee.TieBreaker, position: 0n, index: 0n },
+      commitment: { dataHash, signature: this.#options.network.sign(dataHash) },
+      nonce: this.#nextNonce(),
+      data,
+    };
+    this.#own.push({ message, step: record.step });
+    await this.#options.network.publish(encodeBroadcast(message));
+  }
+
+  #nextNonce(): number {
+    this.#nonce = (this.#nonce + 1) >>> 0;
+    return this.#nonce;
+  }
+
+  /** Repeats one own live message, round robin, under a new nonce. */
+  #rebroadcast(): void {
+    if (this.#own.length === 0) return;
+    const { message } = this.#own[this.#nextRebroadcast++ % this.#own.length];
+    message.nonce = this.#nextNonce();
+    this.#options.network.publish(encodeBroadcast(message)).catch(() => this.#drop("publish"));
+  }
+
+  #drop(reason: string): void {
+    this.#dropped.set(reason, (this.#dropped.get(reason) ?? 0) + 1);
+  }
+
+  #receive(message: PeerMessage): void {
+    let broadcast: Broadcast;
+    try {
+      broadcast = decodeBroadcast(message.payload);
+    } catch {
+      return this.#drop("malformed");
+    }
+    this.#accept(message, broadcast);
+  }
+
+  /** Client-lifecycle.md section 5.4, in its order. */
+  #accept(message: PeerMessage, broadcast: Broadcast): void {
+    const record = this.#recordOf(broadcast.step);
+    if (!record) {
+      // The sender may have seen the new round before us: keep it for when the chain shows it to us.
+      if (this.#current && broadcast.step < this.#current.step) return this.#drop("old step");
+      if (this.#early.length >= MAX_EARLY_MESSAGES) return this.#drop("too early");
+      this.#early.push({ message, broadcast });
+      return;
+    }
+    const index = record.indexOfPeer(message.from);
+    if (index < 0) return this.#drop("not a member");
+    const { dataHash, signature } = broadcast.commitment;
+    if (!verifySignature(message.from, dataHash, signature)) return this.#drop("bad commitment");
+    if (record.committee) {
+      const { proof } = broadcast;
+      if (
+        proof.index !== BigInt(index) || proof.committee !== Committee.Trainer ||
+        !record.committee.verifyCommittee(proof)
+      ) return this.#drop("bad committee proof");
+    }
+    if (broadcast.data.kind === "Finished") {
+      if (broadcast.data.warmup !== (record.committee === null)) return this.#drop("wrong phase");
+      if (record.memberFinished(record.clients[index].signer, dataHash)) this.#options.onProgress();
+      return;
+    }
+    this.#acceptResult(record, index, dataHash, broadcast.data.batchId, broadcast.data.ticket);
+  }
+
+  #acceptResult(
+    record: RoundRecord,
+    index: number,
+    dataHash: Uint8Array,
+    batchId: BatchId,
+    ticket: BlobTicket,
+  ): void {
+    const assignment = record.assignments.get(batchIdText(batchId));
+    if (!assignment || assignment.client !== index) return this.#drop("not assigned");
+    if (ticket.size > this.#options.format().maxResultSize) return this.#drop("result too large");
+    const announcement = record.announce({
+      batchId,
+      sender: record.clients[index],
+      dataHash,
+      ticket,
+    });
+    if (announcement) this.#fetch(record, announcement);
+  }
+
+  #recordOf(step: number): RoundRecord | null {
+    if (this.#current?.step === step) return this.#current;
+    if (this.#previous?.step === step) return this.#previous;
+    return null;
+  }
+
+  #replayEarly(): void {
+    const waiting = this.#early;
+    this.#early = [];
+    for (const { message, broadcast } of waiting) this.#accept(message, broadcast);
+  }
+
+  /** Downloads and verifies in the background; a failure only marks the announcement. */
+  #fetch(record: RoundRecord, announcement: Announcement): void {
+    this.#download(record, announcement).then(
+      (bytes) => {
+        this.#options.emit({
+          type: "received",
+          step: record.step,
+          batch: batchIdText(announcement.batchId),
+          from: announcement.sender.signer.toHex().slice(0, 8),
+          bytes,
+        });
+        this.#options.onProgress();
+      },
+      (error) => {
+        announcement.status = "failed";
+        this.#drop(error instanceof PsycheError ? error.code : "download");
+      },
+    );
+  }
+
+  async #download(record: RoundRecord, announcement: Announcement): Promise<number> {
+    const { network } = this.#options;
+    const { expected, maxResultSize } = this.#options.format();
+    const own = network.publicKey.toHex();
+    const providers = [
+      announcement.sender.p2pIdentity,
+      ...record.clients
+        .map((client) => client.p2pIdentity)
+        .filter((key) => key.toHex() !== own && key !== announcement.sender.p2pIdentity),
+    ];
+    for (let attempt = 0;; attempt++) {
+      try {
+        const bytes = await network.fetchBlob(announcement.ticket, {
+          providers,
+          maxSize: maxResultSize,
+          signal: this.#stop.signal,
+        });
+        this.#blobs.push({ step: record.step, hash: announcement.ticket.hash });
+        const payload = decodeDistroResult(bytes, expected);
+        const dataHash = trainingResultHash(payload);
+        if (
+          dataHash.toHex() !== announcement.dataHash.toHex() || payload.step !== record.step ||
+          batchIdText(payload.batchId) !== batchIdText(announcement.batchId)
+        ) {
+          throw new PsycheError(
+            "RESULT_HASH_MISMATCH",
+            `A peer's result for batch ${batchIdText(announcement.batchId)} does not match its ` +
+              "signed commitment and was dropped.",
+          );
+        }
+        record.resultArrived(announcement, payload.parameters, payload.trainerNonce);
+        return bytes.length;
+      } catch (error) {
+        // Wrong bytes stay wrong; only an unreachable holder is worth another attempt.
+        const hopeless = error instanceof PsycheError && error.code.startsWith("RESULT_");
+        if (hopeless || attempt >= RETRY_WAITS.length || this.#stop.signal.aborted) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_WAITS[attempt]));
+      }
+    }
+  }
+}

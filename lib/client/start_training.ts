@@ -1,0 +1,153 @@
+import type { Connection, Keypair, PublicKey } from "@solana/web3.js";
+import { join } from "node:path";
+import { clusterClock } from "../chain/cluster_clock.ts";
+import { fetchCoordinator, fetchCoordinatorInstance } from "../chain/coordinator_reader.ts";
+import type { ProgramIds } from "../chain/programs.ts";
+import { PsycheError } from "../error.ts";
+import type { EventSink } from "../events/event.ts";
+import { createPeerNetwork } from "../p2p/create_peer_network.ts";
+import { deriveP2pSecret } from "../p2p/derive_identity.ts";
+import type { CoordinatorState, HubRepo } from "../protocol/coordinator_state.ts";
+import { createTrainer } from "../trainer/create_trainer.ts";
+import { createDataProvider } from "../trainer/data/create_provider.ts";
+import type { Trainer } from "../trainer/trainer.ts";
+import { RunModel } from "./model_source.ts";
+import { SolanaRunChain } from "./solana_run_chain.ts";
+import { type StopReason, TrainingClient } from "./training_client.ts";
+
+export interface StartTrainingOptions {
+  connection: Connection;
+  ids: ProgramIds;
+  runId: string;
+  wallet: Keypair;
+  /** Grantee whose authorization is used to join. */
+  authorizer?: PublicKey;
+  clientVersion?: string;
+  /** 32-byte ed25519 seed; absent = derived from run and wallet. */
+  p2pSecret?: Uint8Array;
+  listen: { host: string; port: number };
+  staticPeers: string[];
+  /** Clients of one machine find each other through it. */
+  addressBookDirectory?: string;
+  mdns: boolean;
+  microBatchSize: number;
+  threads: number;
+  /** Each epoch's weights are saved below it as `<run id>-step<step>`. */
+  checkpointDirectory?: string;
+  priorityFeeMicroLamports?: number;
+  emit: EventSink;
+}
+
+/**
+ * Joins a run and trains until it is finished or `signal` is aborted. Everything that can be refused
+ * is refused before the wallet joins.
+ *
+ * @throws PsycheError `RUN_NOT_FOUND`, `ARCHITECTURE_NOT_SUPPORTED`, `OPTIMIZER_NOT_SUPPORTED`, and
+ *   what the parts throw
+ */
+export async function startTraining(
+  options: StartTrainingOptions,
+  signal: AbortSignal,
+): Promise<StopReason> {
+  const { connection, ids, runId, wallet, emit } = options;
+  const instance = await fetchCoordinatorInstance(connection, ids, runId);
+  const { state } = await fetchCoordinator(connection, instance.coordinatorAccount);
+  refuseUnsupported(state);
+  const clock = await clusterClock(connection);
+  const network = await createPeerNetwork({
+    secretKey: options.p2pSecret ?? deriveP2pSecret(runId, wallet.secretKey.slice(0, 32)),
+    runId,
+    listen: options.listen,
+    staticPeers: options.staticPeers,
+    addressBookDirectory: options.addressBookDirectory,
+    mdns: options.mdns,
+  });
+  const model = new RunModel({
+    network,
+    createTrainer,
+    resolveDirectory: localModelDirectory,
+    microBatchSize: options.microBatchSize,
+    threads: options.threads,
+    emit,
+  });
+  try {
+    emit({
+      type: "started",
+      run_id: runId,
+      p2p: network.publicKey.toHex(),
+      addresses: network.addresses,
+      threads: options.threads,
+    });
+    const data = await createDataProvider(state.model.dataLocation, state.model.maxSeqLen, {
+      signal,
+    });
+    emit({ type: "data_ready", sequences: data.sequences });
+    const client = new TrainingClient({
+      identity: { signer: wallet.publicKey.toBytes(), p2pIdentity: network.publicKey },
+      chain: new SolanaRunChain({
+        connection,
+        ids,
+        runId,
+        coordinatorAccount: instance.coordinatorAccount,
+        joinAuthority: instance.joinAuthority,
+        wallet,
+        authorizer: options.authorizer,
+        clock,
+        priorityFeeMicroLamports: options.priorityFeeMicroLamports,
+      }),
+      network,
+      model,
+      data,
+      clientVersion: options.clientVersion,
+      saveCheckpoint: options.checkpointDirectory === undefined
+        ? undefined
+        : (trainer, last) => saveCheckpoint(trainer, last, options.checkpointDirectory!, emit),
+      emit,
+    });
+    return await client.run(signal);
+  } finally {
+    await Promise.allSettled([model.close(), network.close()]);
+  }
+}
+
+/** Says no before anything is spent on a run that this client cannot train. */
+function refuseUnsupported({ runId, model, config }: CoordinatorState): void {
+  const problems: string[] = [];
+  if (model.architecture !== "HfLlama" && model.architecture !== "HfAuto") {
+    problems.push(`the architecture ${model.architecture}`);
+  }
+  if (model.optimizer.kind !== "Distro") problems.push(`the optimizer ${model.optimizer.kind}`);
+  if (config.verificationPercent !== 0) problems.push("verification_percent above 0");
+  if (problems.length === 0) return;
+  throw new PsycheError(
+    "RUN_NOT_SUPPORTED",
+    `Run "${runId}" uses ${
+      problems.join(", ")
+    }, which this client does not implement; train with ` +
+      "another client or choose another run.",
+  );
+}
+
+/** A Hub repository that names an existing local directory is used as it is (lifecycle section 4). */
+async function localModelDirectory(repo: HubRepo): Promise<string> {
+  const info = await Deno.stat(repo.repoId).catch(() => null);
+  if (info?.isDirectory && repo.revision === null) return repo.repoId;
+  throw new PsycheError(
+    "MODEL_DIRECTORY_MISSING",
+    `The run's model "${repo.repoId}" is not a directory here; put config.json and the safetensors ` +
+      "files there (setup-localnet makes the nano model).",
+  );
+}
+
+/** Client-lifecycle.md section 8.1: `<run id>-step<step - 1>`, kept when it exists already. */
+async function saveCheckpoint(
+  trainer: Trainer,
+  state: CoordinatorState,
+  directory: string,
+  emit: EventSink,
+): Promise<void> {
+  const step = Math.max(0, state.progress.step - 1);
+  const path = join(directory, `${state.runId}-step${step}`);
+  await trainer.saveCheckpoint(path);
+  emit({ type: "checkpoint", path, step, weights_sha256: await trainer.weightsSha256() });
+}

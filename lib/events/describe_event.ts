@@ -1,0 +1,46 @@
+import type { ClientEvent } from "./event.ts";
+
+/** One line for a person, or null for events that only programs care about. */
+export function describeEvent(event: ClientEvent): string | null {
+  switch (event.type) {
+    case "started":
+      return `run ${event.run_id}: listening on ${event.addresses.join(", ") || "no address"}`;
+    case "state":
+      return `${event.run_state}: epoch ${event.epoch}, step ${event.step}, ` +
+        `${event.clients} client${event.clients === 1 ? "" : "s"}`;
+    case "joined":
+      return `joined for the next epoch (${event.signature})`;
+    case "waiting":
+      return `waiting: ${event.reason}`;
+    case "model_loaded":
+      return `model from ${event.source}: ${event.parameters.toLocaleString("en")} parameters`;
+    case "data_ready":
+      return `data: ${event.sequences.toLocaleString("en")} sequences`;
+    case "trained":
+      return `step ${event.step}: loss ${event.loss.toFixed(3)}, ${event.tokens} tokens in ` +
+        `${Math.round(event.milliseconds)} ms, ${event.bytes.toLocaleString("en")} bytes to send ` +
+        `instead of ${event.bytes_dense.toLocaleString("en")}`;
+    case "applied":
+      return `step ${event.step}: ${event.results} results applied, weights ` +
+        event.weights_sha256.slice(0, 16);
+    case "transaction_failed":
+      return `${event.name} failed [${event.code}]: ${event.message}`;
+    case "unhealthy":
+      return `client ${event.client} did not take part: reported`;
+    case "untrained_batch":
+      return `step ${event.step}: batch ${event.batch} of ${event.expected} was not accepted`;
+    case "checkpoint":
+      return `checkpoint of step ${event.step}: ${event.path}`;
+    case "left_epoch":
+      return `left epoch ${event.epoch}: ${event.reason}`;
+    case "warning":
+      return `warning [${event.code}]: ${event.message}`;
+    case "stopped":
+      return `stopped: ${event.reason}`;
+    case "round":
+    case "received":
+    case "transaction":
+    case "peers":
+      return null;
+  }
+}

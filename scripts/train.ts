@@ -1,0 +1,81 @@
+/** Joins a run and trains; docs/protocol/commands.md section 10, client-lifecycle.md. */
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { startTraining } from "../lib/client/start_training.ts";
+import { defineCommand } from "../lib/cli/command.ts";
+import { createEventWriter } from "../lib/cli/event_writer.ts";
+import { findClientWallet } from "../lib/cli/find_client_wallet.ts";
+import { runCommand } from "../lib/cli/run_command.ts";
+import { TRAIN_FLAGS } from "../lib/cli/train_flags.ts";
+import { withCluster } from "../lib/cli/with_cluster.ts";
+import { parseAddress } from "../lib/cli/with_operator.ts";
+import { airdropUpTo } from "../lib/operator/airdrop.ts";
+import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
+import { readIdentityFile } from "../lib/p2p/identity_file.ts";
+
+if (import.meta.main) {
+  await runCommand(defineCommand({
+    name: "train",
+    summary: "Join a run and train until it is finished. Ctrl+C leaves it.",
+    examples: [
+      ["deno task train --run-id test", "train in a run of the localnet, with a fresh wallet"],
+      [
+        "deno task train --rpc devnet --run-id test -w ~/.config/solana/id.json",
+        "train in a run on devnet",
+      ],
+      ["deno task train --run-id test --logs json --checkpoint-dir out", "for programs"],
+    ],
+    flags: TRAIN_FLAGS,
+    run: (command) =>
+      withCluster(command, async ({ connection, cluster, programIds }) => {
+        const { settings, output, signal, runtime } = command;
+        const local = cluster.startsWith("localnet");
+        const wallet = await findClientWallet(command, runtime, {
+          freshKeyDirectory: local ? join(".psyche", "keys", cluster) : null,
+        });
+        const { keypair } = wallet;
+        const client = keypair.publicKey.toBase58();
+        output.say(`wallet ${client} (${wallet.origin})`);
+        if (local) {
+          const target = settings.airdropSol * LAMPORTS_PER_SOL;
+          await airdropUpTo(connection, keypair.publicKey, target, signal);
+        }
+        const events = createEventWriter(output, {
+          logs: output.json ? "none" : settings.logs,
+          client,
+          logFile: settings.writeLog,
+        });
+        try {
+          const reason = await startTraining({
+            connection,
+            ids: programIds,
+            runId: settings.runId,
+            wallet: keypair,
+            authorizer: settings.authorizer === undefined
+              ? undefined
+              : parseAddress(settings.authorizer, "--authorizer"),
+            clientVersion: settings.clientVersion,
+            p2pSecret: settings.identitySecretKeyPath === undefined
+              ? undefined
+              : await readIdentityFile(settings.identitySecretKeyPath),
+            listen: { host: settings.bindP2pHost, port: settings.bindP2pPort },
+            staticPeers: settings.p2pPeers?.split(",").filter((peer) => peer !== "") ?? [],
+            addressBookDirectory: settings.addressBook ?? join(".psyche", "peers", cluster),
+            mdns: settings.p2pMdns,
+            microBatchSize: settings.microBatchSize,
+            threads: settings.threads ?? availableParallelism(),
+            checkpointDirectory: settings.checkpointDir,
+            priorityFeeMicroLamports: settings.priorityFee,
+            emit: events.emit,
+          }, signal);
+          output.result({ run_id: settings.runId, client, stopped: reason }, [
+            reason === "finished"
+              ? `Run ${settings.runId} is finished.`
+              : `Left run ${settings.runId}.`,
+          ]);
+        } finally {
+          events.close();
+        }
+      }),
+  }));
+}
