@@ -3,6 +3,7 @@ import type { Keypair } from "@solana/web3.js";
 import { join } from "node:path";
 import { loadWallet, parseWallet } from "../chain/wallet.ts";
 import { PsycheError } from "../error.ts";
+import { loadOrCreateWallet } from "../operator/localnet_wallet.ts";
 import type { Values } from "./flag.ts";
 import type { WALLET_FLAGS } from "./flag_sets.ts";
 import type { Runtime } from "./runtime.ts";
@@ -38,7 +39,11 @@ export function chooseWallet(
   if (raw && rank(origins.rawWalletPrivateKey) <= rank(origins.walletPrivateKeyPath)) {
     return { raw, origin: origins.rawWalletPrivateKey!.detail };
   }
-  if (path) return { path, origin: origins.walletPrivateKeyPath!.detail };
+  const isSuggestion = origins.walletPrivateKeyPath?.source === "solana config";
+  // The Solana CLI names a file in its configuration before anybody has made it.
+  if (path && !(isSuggestion && runtime.readTextFile(path) === undefined)) {
+    return { path, origin: origins.walletPrivateKeyPath!.detail };
+  }
   const home = runtime.environment("HOME") ?? runtime.environment("USERPROFILE");
   const usual = home ? join(home, SOLANA_KEYPAIR_PATH) : null;
   if (usual && runtime.readTextFile(usual) !== undefined) {
@@ -66,4 +71,15 @@ export async function findWallet(given: WalletSettings, runtime: Runtime): Promi
   }
   const { keypair, warnings } = await loadWallet(choice.path);
   return { keypair, path: choice.path, origin, warnings };
+}
+
+/** The same, but where nothing names a key, one is kept (and first made) at `path`. */
+export async function findOrMakeWallet(
+  given: WalletSettings,
+  runtime: Runtime,
+  path: string,
+): Promise<FoundWallet> {
+  if (chooseWallet(given, runtime) !== null) return await findWallet(given, runtime);
+  const { keypair, created, warnings } = await loadOrCreateWallet(path);
+  return { keypair, path, origin: created ? `${path}, just made` : path, warnings };
 }

@@ -2,7 +2,7 @@
 import type { Connection, PublicKey } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
 import { formatSol } from "./lamports.ts";
-import { waitUntil } from "./wait_ready.ts";
+import { waitUntil } from "./wait_until.ts";
 
 /**
  * Brings the account up to `targetLamports`; asks for nothing when it is there already.

@@ -85,3 +85,8 @@ export async function openOperator(options: OperatorOptions): Promise<OperatorCo
 export function recordableUrl(url: string): string | null {
   return redactUrl(url) === url.replace(/\/$/, "") ? url : null;
 }
+
+/** Closes the connection of a context. */
+export async function closeOperator(context: ReaderContext): Promise<void> {
+  await closeConnection(context.connection);
+}

@@ -1,8 +1,7 @@
 /** Brings the authorizer and the coordinator to a cluster; commands.md section 2.3. */
 import { Keypair, PublicKey } from "@solana/web3.js";
-import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { bindProgramIds, deployProgram, readProgram } from "../chain/deploy.ts";
+import { bindProgramIds, deployProgram, programHash, readProgram } from "../chain/deploy.ts";
 import type { ProgramIds } from "../chain/programs.ts";
 import { loadWallet, writeWallet } from "../chain/wallet.ts";
 import { PsycheError } from "../error.ts";
@@ -10,7 +9,6 @@ import type { OperatorContext } from "./context.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
 import { type RecordedProgram, writeProgramsRecord } from "./programs_record.ts";
-import { waitForProgram } from "./wait_ready.ts";
 
 export type ProgramName = keyof ProgramIds;
 export const PROGRAM_NAMES: readonly ProgramName[] = ["authorizer", "coordinator"];
@@ -104,7 +102,7 @@ async function makePlans(context: OperatorContext, options: DeployOptions): Prom
     const { id, keypair, keyFile } = targets[name];
     const existing = await readProgram(context.connection, id);
     if (!existing.exists) return { name, id, action: "deploy", so, keypair, keyFile };
-    if (existing.sha256 === sha256(so)) {
+    if (existing.sha256 === programHash(so)) {
       return { name, id, action: "unchanged", so, keypair: null, keyFile };
     }
     if (!existing.upgradeAuthority?.equals(context.payer.publicKey)) {
@@ -135,7 +133,7 @@ async function chooseTarget(
   const configured = context.programIds[name];
   const existing = await readProgram(context.connection, configured);
   const isOurs = existing.upgradeAuthority?.equals(context.payer.publicKey) ?? false;
-  const wanted = sha256(bindProgramIds(program.so, idTable(name, context.programIds)));
+  const wanted = programHash(bindProgramIds(program.so, idTable(name, context.programIds)));
   if (existing.exists && (isOurs || existing.sha256 === wanted)) {
     return { id: configured, keypair: null, keyFile: null };
   }
@@ -180,7 +178,7 @@ async function carryOut(
   options: DeployOptions,
 ): Promise<DeployedProgram> {
   const { name, id, action, so, keypair, keyFile } = plan;
-  const described = { name, action, programId: id.toBase58(), sha256: sha256(so), keyFile };
+  const described = { name, action, programId: id.toBase58(), sha256: programHash(so), keyFile };
   if (action === "unchanged" || context.dryRun) return { ...described, signature: null };
   const { connection, payer, signal } = context;
   const { signature } = await deployProgram({
@@ -190,13 +188,11 @@ async function carryOut(
     so,
     program: keypair ?? id,
     maxLen: Math.max(options.maxLength ?? DEFAULT_MAX_LENGTH, so.length),
-    onProgress: (done: number, total: number) => options.onProgress?.(name, done, total),
+    priorityFeeMicroLamports: context.priorityFeeMicroLamports,
+    onProgress: ({ phase, done, total }) => {
+      if (phase === "write") options.onProgress?.(name, done, total);
+    },
     signal,
   });
-  await waitForProgram(connection, id, signal);
   return { ...described, signature };
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

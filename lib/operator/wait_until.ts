@@ -1,7 +1,5 @@
 /** Waiting for conditions, never for a time. */
-import type { Connection, PublicKey } from "@solana/web3.js";
 import { setTimeout as delay } from "node:timers/promises";
-import { readProgram } from "../chain/deploy.ts";
 import { PsycheError } from "../error.ts";
 
 export interface WaitOptions {
@@ -34,17 +32,4 @@ export async function waitUntil(
     }
     await delay(intervalMillis, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }
-}
-
-/** The program can be called: it is executable and a slot has passed since then. */
-export async function waitForProgram(
-  connection: Connection,
-  id: PublicKey,
-  signal?: AbortSignal,
-): Promise<void> {
-  const what = `the program ${id.toBase58()} to become callable`;
-  const wait = { what, timeoutMillis: 60_000, signal };
-  await waitUntil(async () => (await readProgram(connection, id)).executable, wait);
-  const slot = await connection.getSlot();
-  await waitUntil(async () => await connection.getSlot() > slot, wait);
 }

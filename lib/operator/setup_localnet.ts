@@ -1,0 +1,240 @@
+/**
+ * From nothing to a run that waits for its members: localnet, SOL, programs, authorization, run,
+ * configuration, resume. commands.md sections 2.2-2.4. Every step ends by a condition, none by time.
+ */
+import type { Keypair } from "@solana/web3.js";
+import { join } from "node:path";
+import { EVERYBODY } from "../chain/authorizer.ts";
+import { closeConnection } from "../chain/connection.ts";
+import { defaultProgramIds, type ProgramIds } from "../chain/programs.ts";
+import { PsycheError } from "../error.ts";
+import { type SpawnedLocalnet, spawnLocalnet } from "../localnet/spawn.ts";
+import { type CoordinatorConfig, type Model, RunState } from "../protocol/coordinator_state.ts";
+import { airdropUpTo } from "./airdrop.ts";
+import { openOperator, type OperatorContext } from "./context.ts";
+import { createJoinAuthorization } from "./create_authorization.ts";
+import { createRun } from "./create_run.ts";
+import { deployPrograms, type ProgramName } from "./deploy_programs.ts";
+import { LAMPORTS_PER_SOL } from "./lamports.ts";
+import { readProgramFile } from "./program_file.ts";
+import { readRun } from "./read_run.ts";
+import { setPaused } from "./set_paused.ts";
+import { updateConfig } from "./update_config.ts";
+import { waitUntil } from "./wait_until.ts";
+
+export const SETUP_STEPS = [
+  "localnet",
+  "airdrop",
+  "programs",
+  "authorization",
+  "run",
+  "config",
+  "resume",
+] as const;
+export type SetupStep = typeof SETUP_STEPS[number];
+
+export type SetupEvent =
+  | { type: "step"; step: SetupStep }
+  | { type: "step done"; step: SetupStep; milliseconds: number }
+  | { type: "progress"; program: ProgramName; done: number; total: number };
+
+export interface SetupLocalnetOptions {
+  /** 0 takes any free pair of ports. */
+  rpcPort: number;
+  /** Default: `rpcPort` + 1. */
+  wsPort?: number;
+  bindAddress?: string;
+  /** Becomes owner of programs and run; gets the airdrop. */
+  wallet: Keypair;
+  walletPath?: string | null;
+  runId: string;
+  config: { config: CoordinatorConfig; model: Model };
+  /** Chain seconds per wall second. */
+  clockRate: number;
+  /** Served at `<rpcUrl>/data/`. */
+  dataDirectory: string;
+  /** Folder with authorizer.so, coordinator.so, placeholder.so; default `programs`. */
+  programsDirectory?: string;
+  /** Default `test`: any client may join. */
+  clientVersion?: string;
+  /** False: nobody may join until an authorization is made. Default true. */
+  permissionless?: boolean;
+  runsDirectory?: string;
+  keysDirectory?: string;
+  /** Ends the localnet too. */
+  signal?: AbortSignal;
+  onEvent?: (event: SetupEvent) => void;
+}
+
+export interface LocalnetSetup {
+  rpcUrl: string;
+  wsUrl: string;
+  pid: number;
+  programIds: ProgramIds;
+  runId: string;
+  coordinatorAddress: string;
+  /** Milliseconds of each step. */
+  timings: Record<SetupStep, number>;
+  /** Still connected; for streaming logs. */
+  context: OperatorContext;
+  /** Resolves when the localnet has ended, wanted or not. */
+  ended: Promise<{ code: number; signal: string | null }>;
+  /** Ends the localnet and the connection. May be called more than once. */
+  stop(): Promise<void>;
+}
+
+/** SOL of the owner at the start: two deployments and a run lock about 9. */
+const OWNER_SOL = 100;
+
+/**
+ * @throws PsycheError LOCALNET_START_FAILED, LOCALNET_ENDED when the localnet dies on the way, and the
+ * errors of the single steps. Nothing is left running after a throw.
+ */
+export async function setupLocalnet(options: SetupLocalnetOptions): Promise<LocalnetSetup> {
+  const timings = {} as Record<SetupStep, number>;
+  const step = async <T>(name: SetupStep, work: () => Promise<T>): Promise<T> => {
+    options.signal?.throwIfAborted();
+    options.onEvent?.({ type: "step", step: name });
+    const start = performance.now();
+    const result = await work();
+    timings[name] = performance.now() - start;
+    options.onEvent?.({ type: "step done", step: name, milliseconds: timings[name] });
+    return result;
+  };
+
+  const localnet = await step("localnet", () => startLocalnet(options));
+  // Whatever waits for an answer of a localnet that died must stop waiting.
+  const death = new AbortController();
+  let stopped = false;
+  localnet.ended.then(({ code, signal }) => {
+    if (!stopped) death.abort(localnetEnded(code, signal));
+  });
+  const signal = AbortSignal.any([death.signal, ...(options.signal ? [options.signal] : [])]);
+  let context: OperatorContext | null = null;
+  const stop = async () => {
+    stopped = true;
+    if (context !== null) await closeConnection(context.connection);
+    await localnet.stop();
+  };
+  try {
+    context = await openOperator({
+      rpc: localnet.rpcUrl,
+      wsRpc: localnet.wsUrl,
+      payer: options.wallet,
+      walletPath: options.walletPath,
+      runsDirectory: options.runsDirectory,
+      keysDirectory: options.keysDirectory,
+      signal,
+    });
+    const coordinatorAddress = await prepareRun(context, options, step);
+    const { rpcUrl, wsUrl, pid, ended } = localnet;
+    const { runId } = options;
+    const { programIds } = context;
+    return {
+      rpcUrl,
+      wsUrl,
+      pid,
+      programIds,
+      runId,
+      coordinatorAddress,
+      timings,
+      context,
+      ended,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+/** The error of a localnet that ended by itself. */
+export function localnetEnded(code: number, signal: string | null): PsycheError {
+  return new PsycheError(
+    "LOCALNET_ENDED",
+    `The localnet process ended by itself (${signal ?? `exit code ${code}`}); start it again.`,
+  );
+}
+
+async function startLocalnet(options: SetupLocalnetOptions): Promise<SpawnedLocalnet> {
+  const authority = options.wallet.publicKey.toBase58();
+  return await spawnLocalnet({
+    bindAddress: options.bindAddress,
+    rpcPort: options.rpcPort,
+    wsPort: options.wsPort,
+    clockRate: options.clockRate,
+    placeholder: join(options.programsDirectory ?? "programs", "placeholder.so"),
+    reservedPrograms: Object.values(defaultProgramIds()).map((id) => ({
+      id: id.toBase58(),
+      authority,
+    })),
+    serve: [{ name: "data", folder: options.dataDirectory }],
+  }, { signal: options.signal });
+}
+
+async function prepareRun(
+  context: OperatorContext,
+  options: SetupLocalnetOptions,
+  step: <T>(name: SetupStep, work: () => Promise<T>) => Promise<T>,
+): Promise<string> {
+  const { wallet, runId, programsDirectory = "programs", onEvent } = options;
+  const source = async (name: ProgramName) => ({
+    so: await readProgramFile(join(programsDirectory, `${name}.so`)),
+  });
+  await step("airdrop", () =>
+    airdropUpTo(
+      context.connection,
+      wallet.publicKey,
+      OWNER_SOL * LAMPORTS_PER_SOL,
+      context.signal,
+    ));
+  await step("programs", async () => {
+    await deployPrograms(context, {
+      programs: {
+        authorizer: await source("authorizer"),
+        coordinator: await source("coordinator"),
+      },
+      onProgress: (program, done, total) => onEvent?.({ type: "progress", program, done, total }),
+    });
+  });
+  await step("authorization", async () => {
+    if (options.permissionless === false) return;
+    await createJoinAuthorization(context, { grantor: wallet, grantee: EVERYBODY });
+  });
+  const { coordinatorAccount } = await step(
+    "run",
+    () => createRun(context, { runId, clientVersion: options.clientVersion ?? "test" }),
+  );
+  await step("config", () => {
+    const { config, model } = options.config;
+    const file = { config, model: withLocalData(model, context.endpoint.rpcUrl) };
+    return updateConfig(context, runId, { file });
+  });
+  await step("resume", async () => {
+    await setPaused(context, { runId, paused: false });
+    await waitUntil(
+      async () => (await readRun(context, runId)).state.runState === RunState.WaitingForMembers,
+      {
+        what: `the run "${runId}" to wait for members`,
+        timeoutMillis: 30_000,
+        signal: context.signal,
+      },
+    );
+  });
+  return coordinatorAccount;
+}
+
+/** Data addressed to the default localnet port is served by this localnet, whatever its port. */
+export function withLocalData(model: Model, rpcUrl: string): Model {
+  const { dataLocation } = model;
+  if (dataLocation.kind !== "Http" || dataLocation.location.kind !== "SingleUrl") return model;
+  const { url } = dataLocation.location;
+  if (!/^http:\/\/(127\.0\.0\.1|localhost):8899\//.test(url)) return model;
+  const moved = new URL(url);
+  moved.port = new URL(rpcUrl).port;
+  return {
+    ...model,
+    dataLocation: { ...dataLocation, location: { kind: "SingleUrl", url: moved.href } },
+  };
+}

@@ -1,0 +1,69 @@
+/** Starts a localnet with a run that waits for its members. */
+import { findOrMakeWallet } from "../lib/cli/find_wallet.ts";
+import { defineCommand } from "../lib/cli/command.ts";
+import { LOCALNET_FLAGS } from "../lib/cli/localnet_flags.ts";
+import { createProgress } from "../lib/cli/progress.ts";
+import { runCommand } from "../lib/cli/run_command.ts";
+import { loadRunConfig } from "../lib/operator/load_run_config.ts";
+import { prepareDemo } from "../lib/operator/prepare_demo.ts";
+import { localnetEnded, setupLocalnet } from "../lib/operator/setup_localnet.ts";
+import { streamLogs } from "../lib/operator/stream_logs.ts";
+
+const WALLET_PATH = ".psyche/keys/localnet-owner.json";
+
+export const command = defineCommand({
+  name: "setup-localnet",
+  summary: "Starts a local cluster, deploys the programs, creates a run and streams the logs.",
+  examples: [
+    ["deno task setup-localnet", "the run test on the usual ports; Ctrl+C ends it all"],
+    ["deno task setup-localnet --rpc-port 9899 --clock-rate 10", "another port, faster chain time"],
+  ],
+  flags: LOCALNET_FLAGS,
+  async run(command) {
+    const { settings, output, signal } = command;
+    const wallet = await findOrMakeWallet(command, command.runtime, WALLET_PATH);
+    wallet.warnings.forEach((warning) => output.warn(warning));
+    output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
+    const config = await loadRunConfig(settings.config, signal);
+    config.warnings.forEach((warning) => output.warn(warning));
+    output.say("preparing training data and model");
+    const { dataDirectory } = await prepareDemo(".psyche", signal);
+    const progress = createProgress(output);
+    const setup = await setupLocalnet({
+      ...settings,
+      wallet: wallet.keypair,
+      walletPath: wallet.path,
+      config,
+      dataDirectory,
+      permissionless: !settings.permissioned,
+      signal,
+      onEvent(event) {
+        if (event.type === "progress") progress.update(event.program, event.done, event.total);
+        else if (event.type === "step done") {
+          output.say(`${event.step}: done in ${Math.round(event.milliseconds)} ms`);
+        }
+      },
+    });
+    try {
+      const { rpcUrl, wsUrl, pid, runId, coordinatorAddress, timings } = setup;
+      const programIds = { ...setup.programIds };
+      output.say(`run "${runId}" at ${coordinatorAddress}, RPC ${rpcUrl}, websocket ${wsUrl}`);
+      output.result({ rpcUrl, wsUrl, pid, runId, coordinatorAddress, programIds, timings }, [
+        "[+] Testing Solana setup ready, starting Solana logs...",
+        "Streaming transaction logs. Confirmed commitment",
+      ]);
+      streamLogs(setup.context.connection, (lines) => lines.forEach(output.stream));
+      const interrupted = new Promise<null>((resolve) =>
+        signal.aborted
+          ? resolve(null)
+          : signal.addEventListener("abort", () => resolve(null), { once: true })
+      );
+      const end = await Promise.race([interrupted, setup.ended]);
+      if (end !== null && !signal.aborted) throw localnetEnded(end.code, end.signal);
+    } finally {
+      await setup.stop();
+    }
+  },
+});
+
+if (import.meta.main) await runCommand(command);
