@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ChaCha8, shuffleIndices } from "./rand_shuffle.ts";
+import { ChaCha8, seededOrder } from "./rand_shuffle.ts";
 
 const seed = Uint8Array.from({ length: 32 }, (_, i) => i + 1);
 
@@ -22,10 +22,10 @@ Deno.test("permutations of the specification", () => {
     [3, 1, 10, 6, 15, 9, 8, 14, 11, 12, 13, 5, 0, 2, 4, 7],
   ];
   for (const expected of vectors) {
-    assert.deepEqual([...shuffleIndices(expected.length, seed)], expected);
+    assert.deepEqual([...seededOrder(expected.length, seed)], expected);
   }
-  assert.deepEqual([...shuffleIndices(0, seed)], []);
-  assert.deepEqual([...shuffleIndices(1, seed)], [0]);
+  assert.deepEqual([...seededOrder(0, seed)], []);
+  assert.deepEqual([...seededOrder(1, seed)], [0]);
 });
 
 Deno.test("every shuffle is a permutation", () => {
@@ -33,7 +33,7 @@ Deno.test("every shuffle is a permutation", () => {
     fc.nat(3000),
     fc.uint8Array({ minLength: 32, maxLength: 32 }),
     (length, key) => {
-      const sorted = shuffleIndices(length, key).sort();
+      const sorted = seededOrder(length, key).sort();
       assert.ok(sorted.every((value, i) => value === i));
     },
   ));
@@ -52,11 +52,11 @@ Deno.test("uniform indices follow the 64-bit products exactly", () => {
       if (low > 2n ** 32n - big && low + ((BigInt(words.nextU32()) * big) >> 32n) >= 2n ** 32n) {
         expected++;
       }
-      assert.equal(new ChaCha8(key).uniform(bound), Number(expected));
+      assert.equal(new ChaCha8(key).below(bound), Number(expected));
     },
   ));
 });
 
 Deno.test("a seed of another length is refused", () => {
-  assert.throws(() => shuffleIndices(3, new Uint8Array(31)), { code: "SEED_INVALID" });
+  assert.throws(() => seededOrder(3, new Uint8Array(31)), { code: "SHUFFLE_SEED_INVALID" });
 });
