@@ -1,0 +1,35 @@
+/**
+ * Trying again when a data source fails: docs/protocol/client-lifecycle.md section 7.3.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { PsycheError } from "../../error.ts";
+
+export interface RetryOptions {
+  /** Further tries after the first. Default 7. */
+  retries?: number;
+  /** Milliseconds before retry `n` (1-based). Default `2000 * (n - 1)`: the first is immediate. */
+  pause?: (retry: number) => number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Runs `attempt` until it succeeds. Only `DATA_UNAVAILABLE` is worth another try; anything else is
+ * thrown at once, and so is the last failure.
+ */
+export async function withRetries<T>(
+  attempt: () => Promise<T>,
+  { retries = 7, pause = (retry) => 2000 * (retry - 1), signal }: RetryOptions,
+): Promise<T> {
+  for (let retry = 1;; retry++) {
+    try {
+      signal?.throwIfAborted();
+      return await attempt();
+    } catch (error) {
+      signal?.throwIfAborted();
+      const failed = error instanceof PsycheError && error.code === "DATA_UNAVAILABLE";
+      if (!failed || retry > retries) throw error;
+    }
+    // The abort itself is reported by the check above, with the caller's reason.
+    await sleep(pause(retry), undefined, { signal }).catch(() => {});
+  }
+}
