@@ -1,26 +1,22 @@
-/**
- * The seeded shuffle of training data: docs/protocol/training-math.md section 6.3. ChaCha with 8
- * rounds supplies the numbers; the shuffle draws several indices from each.
- */
+/** The seeded order of data, docs/protocol/training-math.md section 6.3. */
 import { PsycheError } from "../error.ts";
 
+/** Words of the constant "expand 32-byte k". */
+const CONSTANTS = [0x61707865, 0x3320646e, 0x79622d32, 0x6b206574];
 const TWO_32 = 2 ** 32;
 
-/** "expand 32-byte k" as four little-endian words. */
-const CONSTANTS = [0x61707865, 0x3320646e, 0x79622d32, 0x6b206574];
-
-/** ChaCha8 keystream as 32-bit words: key = seed, 64-bit block counter from 0, stream 0. */
+/** ChaCha with 8 rounds as a generator of u32: 64-bit block counter from 0, stream 0. */
 export class ChaCha8 {
   readonly #input = new Uint32Array(16);
   readonly #block = new Uint32Array(16);
-  #used = 16;
+  #next = 16;
 
-  /** @throws PsycheError `SEED_INVALID` when the seed has not 32 bytes */
+  /** @throws PsycheError `SHUFFLE_SEED_INVALID` unless `seed` has 32 bytes. */
   constructor(seed: Uint8Array) {
     if (seed.length !== 32) {
       throw new PsycheError(
-        "SEED_INVALID",
-        `A shuffle seed of ${seed.length} bytes was given; it must have 32.`,
+        "SHUFFLE_SEED_INVALID",
+        `A shuffle seed has 32 bytes, not ${seed.length}; correct shuffle.Seeded of the run.`,
       );
     }
     this.#input.set(CONSTANTS);
@@ -28,25 +24,25 @@ export class ChaCha8 {
     for (let i = 0; i < 8; i++) this.#input[4 + i] = view.getUint32(4 * i, true);
   }
 
-  /** Next word of the keystream, 0..2^32-1. */
+  /** The next u32. */
   nextU32(): number {
-    if (this.#used === 16) this.#nextBlock();
-    return this.#block[this.#used++];
+    if (this.#next === 16) this.#refill();
+    return this.#block[this.#next++];
   }
 
-  /** Index in `0..bound-1` for `1 <= bound < 2^32`, from one or two words. */
-  uniform(bound: number): number {
-    const x = this.nextU32();
-    const high = multiplyHigh(x, bound);
-    const low = Math.imul(x, bound) >>> 0;
-    if (low <= TWO_32 - bound) return high;
-    const carry = low + multiplyHigh(this.nextU32(), bound) >= TWO_32;
-    return carry ? high + 1 : high;
+  /** Uniform integer in `0 .. bound - 1`, by multiplication with at most one correction. */
+  below(bound: number): number {
+    const [high, low] = multiply(this.nextU32(), bound);
+    if (low > TWO_32 - bound) {
+      const [correction] = multiply(this.nextU32(), bound);
+      if (low + correction >= TWO_32) return high + 1;
+    }
+    return high;
   }
 
-  #nextBlock(): void {
-    const input = this.#input;
+  #refill(): void {
     const x = this.#block;
+    const input = this.#input;
     x.set(input);
     for (let round = 0; round < 8; round += 2) {
       quarterRound(x, 0, 4, 8, 12);
@@ -60,65 +56,64 @@ export class ChaCha8 {
     }
     for (let i = 0; i < 16; i++) x[i] += input[i];
     if (++input[12] === 0) input[13]++;
-    this.#used = 0;
+    this.#next = 0;
   }
 }
 
 function quarterRound(x: Uint32Array, a: number, b: number, c: number, d: number): void {
   x[a] += x[b];
-  x[d] = rotateLeft(x[d] ^ x[a], 16);
+  x[d] = rotate(x[d] ^ x[a], 16);
   x[c] += x[d];
-  x[b] = rotateLeft(x[b] ^ x[c], 12);
+  x[b] = rotate(x[b] ^ x[c], 12);
   x[a] += x[b];
-  x[d] = rotateLeft(x[d] ^ x[a], 8);
+  x[d] = rotate(x[d] ^ x[a], 8);
   x[c] += x[d];
-  x[b] = rotateLeft(x[b] ^ x[c], 7);
+  x[b] = rotate(x[b] ^ x[c], 7);
 }
 
-function rotateLeft(word: number, count: number): number {
-  return (word << count) | (word >>> (32 - count));
+function rotate(word: number, by: number): number {
+  return (word << by) | (word >>> (32 - by));
 }
 
-/** Upper 32 bits of the product of two unsigned 32-bit integers. */
-function multiplyHigh(a: number, b: number): number {
-  const aLow = a & 0xffff;
-  const aHigh = a >>> 16;
-  const bLow = b & 0xffff;
-  const bHigh = b >>> 16;
-  const first = aHigh * bLow + ((aLow * bLow) / 0x10000 >>> 0);
-  const second = aLow * bHigh + (first % 0x10000);
-  return aHigh * bHigh + Math.floor(first / 0x10000) + Math.floor(second / 0x10000);
+/** High and low word of the 64-bit product of two u32, without bigint. */
+function multiply(a: number, b: number): [number, number] {
+  const lowPart = (a & 0xffff) * b;
+  const middle = (a >>> 16) * b + Math.floor(lowPart / 65536);
+  return [Math.floor(middle / 65536), (middle % 65536) * 65536 + lowPart % 65536];
 }
 
 /**
- * The shuffled order of `0..length-1`: element `i` of the result is what stands at place `i`.
- *
- * @throws PsycheError `SEED_INVALID` when the seed has not 32 bytes
+ * Shuffles `list` in place as the slice shuffle of Rust's rand 0.9 does with a ChaCha8 generator of
+ * that seed (32 bytes). Several small draws share one random word.
  */
-export function shuffleIndices(length: number, seed: Uint8Array): Uint32Array<ArrayBuffer> {
-  const order = new Uint32Array(length);
-  const random = new ChaCha8(seed);
+export function shuffleSeeded<T extends { length: number; [index: number]: unknown }>(
+  list: T,
+  seed: Uint8Array,
+): T {
+  const generator = new ChaCha8(seed);
   let chunk = 0;
-  // The first index can only be 0 and takes no random number.
+  // The first draw has one outcome and takes no random word.
   let remaining = 1;
-  for (let i = 0; i < length; i++) {
-    order[i] = i;
+  for (let i = 0; i < list.length; i++) {
     const choices = i + 1;
     if (remaining === 0) {
       let bound = choices;
-      remaining = 1;
-      while (bound * (choices + remaining) < TWO_32) bound *= choices + remaining++;
-      chunk = random.uniform(bound);
+      let factor = choices + 1;
+      for (; bound * factor < TWO_32; factor++) bound *= factor;
+      chunk = generator.below(bound);
+      remaining = factor - choices;
     }
     remaining--;
-    let place = chunk;
-    if (remaining > 0) {
-      place = chunk % choices;
-      chunk = Math.floor(chunk / choices);
-    }
-    const swapped = order[place];
-    order[place] = order[i];
-    order[i] = swapped;
+    const j = remaining === 0 ? chunk : chunk % choices;
+    chunk = Math.floor(chunk / choices);
+    const swapped = list[i];
+    list[i] = list[j];
+    list[j] = swapped;
   }
-  return order;
+  return list;
+}
+
+/** The permutation of `0 .. count - 1` under a seed; `count` at most 2^32 - 1. */
+export function seededOrder(count: number, seed: Uint8Array): Uint32Array {
+  return shuffleSeeded(Uint32Array.from({ length: count }, (_, i) => i), seed);
 }
