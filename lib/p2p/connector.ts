@@ -52,14 +52,15 @@ export class Connector {
     this.#onRecord = options.onRecord;
   }
 
-  /** Looks at once, then every quarter of a second. */
-  start(): void {
-    const again = () => {
-      this.#pass = this.#lookAround().finally(() => {
-        if (!this.#closing.signal.aborted) this.#timer = setTimeout(again, PASS_INTERVAL_MS);
-      });
-    };
-    again();
+  /** Looks around at once, then every quarter of a second; called again, at once again. */
+  lookNow(): void {
+    clearTimeout(this.#timer);
+    this.#pass = this.#pass.then(() => this.#lookAround()).finally(() => {
+      clearTimeout(this.#timer);
+      if (!this.#closing.signal.aborted) {
+        this.#timer = setTimeout(() => this.lookNow(), PASS_INTERVAL_MS);
+      }
+    });
   }
 
   /** Dials now what became dialable; called when an address or the allow list changed. */
@@ -100,6 +101,7 @@ export class Connector {
   }
 
   async #lookAround(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
     if (this.#book !== null) {
       for (const key of this.#directory.allowed) {
         if (this.#isConnected(key)) continue;

@@ -181,7 +181,7 @@ class Libp2pPeerNetwork implements PeerNetwork {
     await this.#renewRecord();
     this.#renewal = setInterval(() => this.#renewRecord(), RECORD_LIFETIME_MS / 3);
     this.#exchange.start();
-    this.#connector.start();
+    this.#connector.lookNow();
     this.#options.signal?.addEventListener("abort", () => this.close(), {
       once: true,
       signal: this.#closing.signal,
@@ -208,7 +208,7 @@ class Libp2pPeerNetwork implements PeerNetwork {
     }
     this.#links.openAll(); // a connection made just before may have been refused its link
     this.#exchange.askIfMissing();
-    this.#connector.dialMissing();
+    this.#connector.lookNow();
   }
 
   publish(payload: Uint8Array): Promise<void> {
