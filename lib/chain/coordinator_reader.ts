@@ -69,3 +69,5 @@ export async function fetchCoordinator(
   }
   return { state: decodeCoordinatorAccount(value.data), slot: context.slot };
 }
+
+export { watchCoordinator, type WatchOptions } from "./watch_coordinator.ts";

@@ -118,7 +118,9 @@ function instructionFailure(
   }
   return make(
     screamingSnake(kind ?? "unknown"),
-    `${where}: the program ${failing} ended with ${kind}; see the transaction's logs.`,
+    `${where}: the program ${failing} ended with ${
+      failureText(logs) ?? kind
+    }; see the transaction's logs.`,
   );
 }
 
@@ -185,12 +187,16 @@ function textOf(name: string): string {
   return LangErrorMessage.get(code) ?? "as the program calls it";
 }
 
+const FAILED_LINE = /^Program (\w+) failed: (.*)/;
+
 /** The innermost program that failed: its line is the first of the "failed" lines. */
 function failingProgram(logs: string[]): string | undefined {
-  for (const line of logs) {
-    const match = /^Program (\w+) failed: /.exec(line);
-    if (match) return match[1];
-  }
+  return logs.map((line) => FAILED_LINE.exec(line)?.[1]).find(Boolean);
+}
+
+/** How the runtime words that failure. */
+function failureText(logs: string[]): string | undefined {
+  return logs.map((line) => FAILED_LINE.exec(line)?.[2]).find(Boolean);
 }
 
 const NEXT_STEPS: Record<string, string> = {

@@ -14,7 +14,7 @@ import {
   buildTransaction,
   type BuiltTransaction,
   MAX_COMPUTE_UNITS,
-  signTransaction,
+  requiredSigners,
   type TransactionPlan,
 } from "./transaction.ts";
 
@@ -52,11 +52,12 @@ export async function sendInstructions(options: SendOptions): Promise<SendResult
     const { blockhash, lastValidBlockHeight } = await connection.getLatestBlockhash();
     if (limit === undefined) {
       const trial = buildTransaction(options, blockhash, MAX_COMPUTE_UNITS);
+      requiredSigners(trial.transaction, options);
       const { unitsConsumed } = await simulateBuilt(connection, options, trial);
       limit = computeLimitFor(unitsConsumed ?? MAX_COMPUTE_UNITS);
     }
     const built = buildTransaction(options, blockhash, limit);
-    signTransaction(built.transaction, options);
+    built.transaction.sign(requiredSigners(built.transaction, options));
     const signature = bs58.encode(built.transaction.signatures[0]);
     const bytes = built.transaction.serialize();
     const outcome = await sendUntilCertain(

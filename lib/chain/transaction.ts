@@ -63,11 +63,13 @@ export function buildTransaction(
   );
 }
 
-/** Sign for every required signature. @throws PsycheError SIGNER_MISSING */
-export function signTransaction(transaction: VersionedTransaction, plan: TransactionPlan): void {
-  const { header, staticAccountKeys } = transaction.message;
+/** The keys that must sign, in order. @throws PsycheError SIGNER_MISSING */
+export function requiredSigners(
+  { message }: VersionedTransaction,
+  plan: TransactionPlan,
+): Keypair[] {
   const keypairs = [plan.payer, ...(plan.signers ?? [])];
-  const required = staticAccountKeys.slice(0, header.numRequiredSignatures).map((key) => {
+  return message.staticAccountKeys.slice(0, message.header.numRequiredSignatures).map((key) => {
     const keypair = keypairs.find(({ publicKey }) => publicKey.equals(key));
     if (keypair) return keypair;
     throw new PsycheError(
@@ -75,7 +77,6 @@ export function signTransaction(transaction: VersionedTransaction, plan: Transac
       `${plan.label} must be signed by ${key.toBase58()}, whose key was not given; use the wallet with that address.`,
     );
   });
-  transaction.sign(required);
 }
 
 /** Addresses that the transaction may change, the payer first. */
