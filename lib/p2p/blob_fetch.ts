@@ -73,14 +73,16 @@ export async function fetchBlobFrom(
       }
     }
     const bytes = fetcher.complete();
-    if (bytes !== null) {
-      if (equalBytes(sha256(bytes), ticket.hash)) return bytes;
-      for (const provider of shown) {
-        lied.add(provider);
-        failures.set(provider, "its chunk hashes do not belong to this blob");
-      }
+    if (bytes === null) {
+      candidates = deferred; // nobody could complete this manifest
+      continue;
     }
-    candidates = deferred;
+    if (equalBytes(sha256(bytes), ticket.hash)) return bytes;
+    for (const provider of shown) {
+      lied.add(provider);
+      failures.set(provider, "its chunk hashes do not belong to this blob");
+    }
+    candidates = candidates.filter((provider) => !lied.has(provider));
   }
   throw new PsycheError(
     "BLOB_UNAVAILABLE",
