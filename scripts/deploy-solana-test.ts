@@ -1,7 +1,7 @@
 /** Deploys the authorizer and the coordinator program. */
+import { defineCommand } from "../lib/cli/command.ts";
 import { join } from "node:path";
 import { loadWallet } from "../lib/chain/wallet.ts";
-import { defineCommand } from "../lib/cli/command.ts";
 import { defaulted, integer, text } from "../lib/cli/flag.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "../lib/cli/flag_sets.ts";
 import { createProgress } from "../lib/cli/progress.ts";

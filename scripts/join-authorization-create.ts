@@ -1,6 +1,6 @@
 /** Lets a grantee, or everybody, join the runs of a join authority. */
-import { EVERYBODY } from "../lib/chain/authorizer.ts";
 import { defineCommand } from "../lib/cli/command.ts";
+import { EVERYBODY } from "../lib/chain/authorizer.ts";
 import { text, toggle } from "../lib/cli/flag.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "../lib/cli/flag_sets.ts";
 import { outcomeLines } from "../lib/cli/outcome_lines.ts";

@@ -1,6 +1,6 @@
 /** Starts a localnet with a run that waits for its members. */
-import { findOrMakeWallet } from "../lib/cli/find_wallet.ts";
 import { defineCommand } from "../lib/cli/command.ts";
+import { findOrMakeWallet } from "../lib/cli/find_wallet.ts";
 import { LOCALNET_FLAGS } from "../lib/cli/localnet_flags.ts";
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";

@@ -1,6 +1,6 @@
 /** Moves a run on when its time has come. */
-import { setTimeout as delay } from "node:timers/promises";
 import { defineCommand } from "../lib/cli/command.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { defaulted, integer } from "../lib/cli/flag.ts";
 import { OPERATOR_FLAGS } from "../lib/cli/flag_sets.ts";
 import { outcomeLines } from "../lib/cli/outcome_lines.ts";

@@ -1,8 +1,8 @@
 /** Opens what an operator command needs, runs it, and closes it again. */
 import { PublicKey } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
-import { closeConnection } from "../chain/connection.ts";
 import {
+  closeOperator,
   openOperator,
   openReader,
   type OperatorContext,
@@ -40,7 +40,7 @@ export async function withOperator<T>(
     output.say(`cluster ${context.cluster}`);
     return await action(context);
   } finally {
-    await closeConnection(context.connection);
+    await closeOperator(context);
   }
 }
 
@@ -53,7 +53,7 @@ export async function withReader<T>(
   try {
     return await action(context);
   } finally {
-    await closeConnection(context.connection);
+    await closeOperator(context);
   }
 }
 
