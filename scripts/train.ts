@@ -31,7 +31,9 @@ if (import.meta.main) {
         const { settings, output, signal, runtime } = command;
         const local = cluster.startsWith("localnet");
         const wallet = await findClientWallet(command, runtime, {
-          freshKeyDirectory: local ? join(".psyche", "keys", cluster) : null,
+          freshKeyDirectory: local
+            ? settings.keyDirectory ?? join(".psyche", "keys", cluster)
+            : null,
         });
         const { keypair } = wallet;
         const client = keypair.publicKey.toBase58();

@@ -33,6 +33,10 @@ export const TRAIN_FLAGS = {
     environmentOnly: true,
     secret: true,
   }),
+  keyDirectory: text({
+    summary: "where a fresh key file goes (.psyche/keys/<cluster> when absent)",
+    placeholder: "<dir>",
+  }),
   authorizer: text({
     summary: "grantee of the authorization to join with",
     placeholder: "<address>",

@@ -2,7 +2,7 @@ import type { EventSink } from "../events/event.ts";
 import { batchIdText } from "../protocol/assignment.ts";
 import { chooseCommitment, quorum } from "../protocol/consensus.ts";
 import type { CoordinatorState, Witness } from "../protocol/coordinator_state.ts";
-import { roundLearningRate } from "./round_learning_rate.ts";
+import { trainingRates } from "../protocol/learning_rate.ts";
 import type { ApplyResponse, DistroResult, Trainer } from "../trainer/trainer.ts";
 import type { ResultExchange } from "./result_exchange.ts";
 import type { Announcement, RoundRecord } from "./round_record.ts";
@@ -32,7 +32,7 @@ export async function applyRound(options: {
     if (!stillWarmingUp(state, announcement)) results.push(result);
   }
   const step = state.progress.step;
-  const response = await trainer.apply({ step, lr: roundLearningRate(state, step), results });
+  const response = await trainer.apply({ step, lr: trainingRates(state, step).lr, results });
   emit({
     type: "applied",
     epoch: record.epoch,

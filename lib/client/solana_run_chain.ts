@@ -37,6 +37,8 @@ export interface SolanaRunChainOptions {
   authorizer?: PublicKey;
   clock: ClusterClock;
   priorityFeeMicroLamports?: number;
+  /** Told what went wrong with the subscription; it goes on by itself. */
+  onProblem?: (error: Error) => void;
 }
 
 /** {@linkcode RunChain} over a Solana connection; docs/protocol/client-lifecycle.md sections 2, 9, 10. */
@@ -56,7 +58,7 @@ export class SolanaRunChain implements RunChain {
   }
 
   get clockRate(): number {
-    return this.#options.clock.rate;
+    return this.#options.clock.clockRate;
   }
 
   now(): number {
@@ -64,8 +66,8 @@ export class SolanaRunChain implements RunChain {
   }
 
   async watch(onState: (state: CoordinatorState) => void, signal: AbortSignal): Promise<void> {
-    const { connection, coordinatorAccount } = this.#options;
-    await watchCoordinator(connection, coordinatorAccount, { signal, onState });
+    const { connection, coordinatorAccount, onProblem } = this.#options;
+    await watchCoordinator(connection, coordinatorAccount, { signal, onState, onProblem });
   }
 
   async join(identity: NodeIdentity, signal: AbortSignal): Promise<Confirmation> {

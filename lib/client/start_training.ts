@@ -9,7 +9,7 @@ import { createPeerNetwork } from "../p2p/create_peer_network.ts";
 import { deriveP2pSecret } from "../p2p/derive_identity.ts";
 import type { CoordinatorState, HubRepo } from "../protocol/coordinator_state.ts";
 import { createTrainer } from "../trainer/create_trainer.ts";
-import { createDataProvider } from "../trainer/data/create_provider.ts";
+import { createProvider } from "../trainer/data/create_provider.ts";
 import type { Trainer } from "../trainer/trainer.ts";
 import { RunModel } from "./model_source.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
@@ -78,7 +78,7 @@ export async function startTraining(
       addresses: network.addresses,
       threads: options.threads,
     });
-    const data = await createDataProvider(state.model.dataLocation, state.model.maxSeqLen, {
+    const data = await createProvider(state.model.dataLocation, state.model.maxSeqLen, {
       signal,
     });
     emit({ type: "data_ready", sequences: data.sequences });
@@ -94,6 +94,8 @@ export async function startTraining(
         authorizer: options.authorizer,
         clock,
         priorityFeeMicroLamports: options.priorityFeeMicroLamports,
+        onProblem: (error) =>
+          emit({ type: "warning", code: "SUBSCRIPTION", message: error.message }),
       }),
       network,
       model,

@@ -11,6 +11,7 @@ import {
   type NodeIdentity,
   RunState,
 } from "../protocol/coordinator_state.ts";
+import { coldStartBounds, trainingRates } from "../protocol/learning_rate.ts";
 import { merkleRoot } from "../protocol/merkle.ts";
 import {
   currentRound,
@@ -27,7 +28,6 @@ import { Mailbox } from "./mailbox.ts";
 import type { ModelSource } from "./model_source.ts";
 import { ResultExchange } from "./result_exchange.ts";
 import { roundKey, RoundRecord } from "./round_record.ts";
-import { coldStartBounds, roundLearningRate } from "./round_learning_rate.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
 import { Ticker } from "./ticker.ts";
 import { RoundStatistics, warmupWitnessContent, witnessContent } from "./witnessing.ts";
@@ -442,8 +442,7 @@ export class TrainingClient {
           step: record.step,
           tokens,
           batch: sequences,
-          lr: roundLearningRate(state, record.step),
-          previousLr: roundLearningRate(state, Math.max(0, record.step - 1)),
+          ...trainingRates(state, record.step),
           resetOptimizer: bounds !== null && record.height === 0,
           round: record.height,
         }, signal);

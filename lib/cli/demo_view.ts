@@ -1,0 +1,115 @@
+/** What a person sees while the demo runs, and at its end. */
+import type { RunMonitor } from "../events/run_monitor.ts";
+import type { DemoResult } from "../demo/run_demo.ts";
+import type { Output } from "./output.ts";
+
+const BARS = "▁▂▃▄▅▆▇█";
+/** Shortest time between two pictures, milliseconds. */
+const REFRESH = 100;
+/** Without a terminal: one line in so many steps. */
+const PLAIN_EVERY = 10;
+
+/** Shows a run's progress: a line that rewrites itself on a terminal, else a line now and then. */
+export function createDemoView(output: Output, totalSteps: number): (monitor: RunMonitor) => void {
+  let lastDrawn = 0;
+  let lastStep = -1;
+  let lastState = "";
+  return (monitor) => {
+    const step = monitor.steps.at(-1)?.step ?? 0;
+    if (!output.terminal) {
+      const newState = monitor.runState !== lastState && !/Training|Witness/.test(monitor.runState);
+      if (!newState && (step === lastStep || step % PLAIN_EVERY !== 0)) return;
+      lastState = monitor.runState;
+      lastStep = step;
+      return output.say(progressLine(monitor, totalSteps));
+    }
+    if (performance.now() - lastDrawn < REFRESH) return;
+    lastDrawn = performance.now();
+    output.rewrite(progressLine(monitor, totalSteps));
+  };
+}
+
+function progressLine(monitor: RunMonitor, totalSteps: number): string {
+  const { steps, bytes, weights } = monitor;
+  const state = (monitor.runState || "Starting clients").padEnd(19);
+  const last = steps.at(-1);
+  if (!last) return `${state} ${monitor.clients.size} clients`;
+  return `${state} step ${last.step}/${totalSteps}  loss ${last.loss.toFixed(3)} ` +
+    `${sparkline(steps.map((step) => step.loss))}  ${monitor.members} clients  ` +
+    `${kilobytes(bytes.perResult)} sent instead of ${kilobytes(bytes.dense)}  ` +
+    `weights ${weights.compared === 0 ? "-" : weights.equal ? "equal" : "DIFFER"}`;
+}
+
+/** Values as a row of bars, at most `width` of them. */
+export function sparkline(values: number[], width = 24): string {
+  if (values.length === 0) return "";
+  const group = Math.ceil(values.length / width);
+  const means: number[] = [];
+  for (let i = 0; i < values.length; i += group) {
+    const part = values.slice(i, i + group);
+    means.push(part.reduce((sum, value) => sum + value, 0) / part.length);
+  }
+  const low = Math.min(...means);
+  const span = Math.max(...means) - low || 1;
+  return means.map((value) => BARS[Math.round((value - low) / span * (BARS.length - 1))]).join("");
+}
+
+/** The summary as lines for a person. */
+export function demoSummary(result: DemoResult): string[] {
+  const fall = (1 - result.lossLast / result.lossFirst) * 100;
+  const ratio = Math.round(result.bytesDense / result.bytesPerResult);
+  const setup = Object.values(result.setupMilliseconds).reduce((sum, ms) => sum + ms, 0) / 1000;
+  return [
+    "",
+    `${result.clients} clients trained ${result.steps} steps together and the run is finished.`,
+    "",
+    `  loss        ${result.lossFirst.toFixed(3)} -> ${result.lossLast.toFixed(3)} ` +
+    `(${fall.toFixed(0)} % lower); held-out text ${result.heldOutFirst.toFixed(3)} -> ` +
+    `${result.heldOutLast.toFixed(3)}`,
+    `  weights     ${
+      result.weightsEqual ? "bit-equal on all clients" : "DIFFERENT"
+    } after each of ` +
+    `${result.weightsCompared} rounds (${result.weightsSha256.slice(0, 16)})`,
+    `  exchanged   ${kilobytes(result.bytesPerResult)} a result instead of ` +
+    `${kilobytes(result.bytesDense)} (${ratio} times less)`,
+    `  speed       ${Math.round(result.tokensPerSecond).toLocaleString("en")} tokens/s`,
+    `  time        ${result.elapsedSeconds.toFixed(1)} s: localnet and programs ` +
+    `${setup.toFixed(1)} s, run ${result.trainingSeconds.toFixed(1)} s`,
+    `  checkpoint  ${result.checkpoint}`,
+    `  event log   ${result.eventLog}`,
+    "",
+    `  the model goes on after "${result.prompt}":`,
+    `  ${JSON.stringify(result.sample)}`,
+  ];
+}
+
+/** The summary as one object for programs. */
+export function demoJson(result: DemoResult): object {
+  return {
+    rpc: result.rpc,
+    run_id: result.runId,
+    clients: result.clients,
+    steps: result.steps,
+    epochs: result.epochs,
+    loss_first: result.lossFirst,
+    loss_last: result.lossLast,
+    held_out_loss_first: result.heldOutFirst,
+    held_out_loss_last: result.heldOutLast,
+    weights_equal: result.weightsEqual,
+    weights_compared_rounds: result.weightsCompared,
+    weights_sha256: result.weightsSha256,
+    bytes_per_result: result.bytesPerResult,
+    bytes_dense: result.bytesDense,
+    tokens_per_second: result.tokensPerSecond,
+    checkpoint: result.checkpoint,
+    sample: result.sample,
+    event_log: result.eventLog,
+    setup_milliseconds: result.setupMilliseconds,
+    training_seconds: result.trainingSeconds,
+    elapsed_seconds: result.elapsedSeconds,
+  };
+}
+
+function kilobytes(bytes: number): string {
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
