@@ -81,7 +81,8 @@ export class TrainingEngine {
 
   /**
    * One batch (docs/protocol/training-math.md sections 2 and 3.2). Until the gradients are known to
-   * be finite nothing has changed, so a batch that fails or is aborted leaves no trace but its nonce.
+   * be finite no weight has changed, so a batch that fails or is aborted counts in the nonce only (and
+   * a reset asked for stays done).
    *
    * @throws PsycheError `TRAINING_ABORTED`, `TOKENS_INVALID`, `LEARNING_RATE_INVALID`,
    * `GRADIENT_NOT_FINITE`

@@ -88,6 +88,10 @@ const CASES: Record<string, Case> = {
     shapes: [[4, 3], [6, 3]],
     f: (x, w) => crossEntropyHead(x, w, ids(x, [5, 0, 5, 2])),
   },
+  "crossEntropyHead, chunks of rows": {
+    shapes: [[5, 3], [6, 3]],
+    f: (x, w) => crossEntropyHead(x, w, ids(x, [5, 0, 5, 2, 1]), 12),
+  },
 };
 
 for (const [name, { shapes, f }] of Object.entries(CASES)) {

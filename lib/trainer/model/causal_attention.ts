@@ -2,7 +2,7 @@
 import { add, mul, sub } from "../graph/elementwise.ts";
 import { matmul, softmax } from "../graph/linear.ts";
 import { concat, pad, reduceSum, reshape, slice, transposeLast } from "../graph/shape.ts";
-import { type Tensor, withDerivative } from "../graph/tensor.ts";
+import { type Graph, type Tensor, withDerivative } from "../graph/tensor.ts";
 
 /** Queries a block: below, the products get too small; above, more masked scores are computed. */
 const BLOCK = 128;
@@ -43,8 +43,13 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {
     const queries = blockOf(q, start, end);
     const keys = slice(k, 2, 0, end);
     const values = slice(v, 2, 0, end);
-    const mask = causalMask(q, start, end, group);
-    const weights = softmax(add(matmul(queries, transposeLast(keys)), mask));
+    const scores = matmul(queries, transposeLast(keys));
+    const rows = end - start;
+    const unstacked = reshape(scores, [batch, kvHeads, group, rows, end]);
+    const weights = reshape(
+      softmax(add(unstacked, causalMask(q.graph, start, rows))),
+      scores.shape,
+    );
     const output = matmul(weights, values);
     blocks.push({ end, q: queries, k: keys, v: values, weights, output });
   }
@@ -76,12 +81,14 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {
   });
 }
 
-/** [group * (end - start), end] zeros, with MASKED where a key lies after its query. */
-function causalMask(like: Tensor, start: number, end: number, group: number): Tensor {
-  const rows = end - start;
-  const values = new Float64Array(group * rows * end);
-  for (let i = 0; i < values.length; i++) {
-    if (i % end > start + Math.floor(i / end) % rows) values[i] = MASKED;
-  }
-  return like.graph.constant(values, [group * rows, end]);
+/**
+ * [rows, start + rows] zeros, with MASKED where a key lies after its query. Only the triangle is
+ * stored; the runtime fills in the zeros before it when it compiles the graph.
+ */
+function causalMask(graph: Graph, start: number, rows: number): Tensor {
+  const triangle = Float64Array.from(
+    { length: rows * rows },
+    (_, i) => i % rows > Math.floor(i / rows) ? MASKED : 0,
+  );
+  return pad(graph.constant(triangle, [rows, rows]), 1, start, 0);
 }

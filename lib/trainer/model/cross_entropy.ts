@@ -5,7 +5,7 @@ import { gemm, softmax } from "../graph/linear.ts";
 import { concat, reduceSum, reshape, slice } from "../graph/shape.ts";
 import { type Tensor, withDerivative } from "../graph/tensor.ts";
 
-/** Logits held at a time; bounds the memory of large vocabularies. */
+/** Most logits held at a time; bounds the memory of large vocabularies. */
 const MAX_LOGITS = 1 << 24;
 /** Smallest probability whose logarithm the reported loss takes. */
 const FLOOR = 1e-37;
@@ -17,10 +17,15 @@ const FLOOR = 1e-37;
  * The gradients need the probabilities only, so each chunk of rows makes its part of them at once
  * and no table of one-hot rows is ever built.
  */
-export function crossEntropyHead(x: Tensor, weight: Tensor, labels: Tensor): Tensor {
+export function crossEntropyHead(
+  x: Tensor,
+  weight: Tensor,
+  labels: Tensor,
+  maxLogits = MAX_LOGITS,
+): Tensor {
   const { graph } = x;
   const rows = x.shape[0];
-  const chunks = Math.ceil(rows * weight.shape[0] / MAX_LOGITS);
+  const chunks = Math.ceil(rows * weight.shape[0] / maxLogits);
   const chunkRows = Math.ceil(rows / chunks);
   let total: Tensor | undefined, dWeight: Tensor | undefined;
   const dx: Tensor[] = [];

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import onnxProto from "onnx-proto";
 import { seededRandom } from "../random.ts";
 import { loadOnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
@@ -253,4 +254,14 @@ Deno.test("llama3 scaling of rotary frequencies matches the vector of the specif
   for (const [i, value] of expected) {
     assert.ok(Math.abs(frequencies[i] / value - 1) < 2e-6, `${i}: ${frequencies[i]}`);
   }
+});
+
+Deno.test("the training graph is made of standard operators and carries no weights", () => {
+  const bytes = trainingModel(nanoConfig(512), { batch: 2, sequenceLength: 300 });
+  const { graph } = onnxProto.onnx.ModelProto.decode(bytes);
+  const names = parameterShapes(nanoConfig(512)).map((p) => p.name);
+  assert.deepEqual(graph!.input!.map((i) => i.name).sort(), [...names, "tokens"].sort());
+  assert.deepEqual(graph!.output!.map((o) => o.name), ["loss", ...names.map(gradientName)]);
+  for (const node of graph!.node!) assert.equal(node.domain ?? "", "", node.opType!);
+  assert.ok(bytes.length < 1 << 20, `${bytes.length} bytes`);
 });

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import type { Optimizer } from "../protocol/coordinator_state.ts";
+import { createDistro } from "./distro_optimizer.ts";
+import { decodeIndices } from "./distro/index_encoding.ts";
+import { decodeValues } from "./distro/value_encoding.ts";
+import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
+import type { DistroResult, SparseParameter } from "./trainer.ts";
+
+const ort = await loadOnnxRuntime();
+const SETTINGS: Extract<Optimizer, { kind: "Distro" }> = {
+  kind: "Distro",
+  clipGradNorm: null,
+  weightDecay: 0.1,
+  compressionDecay: 0.999,
+  compressionTopk: 2,
+  compressionChunk: 4,
+  quantize1bit: false,
+};
+const LR = 0.01;
+
+const matrix = (f: (r: number, c: number) => number) =>
+  Float32Array.from({ length: 24 }, (_, i) => f(Math.floor(i / 6), i % 6));
+
+function near(got: ArrayLike<number>, expected: number[], what: string) {
+  expected.forEach((value, i) =>
+    assert.ok(Math.abs(got[i] - value) < 2e-6, `${what}[${i}]: ${got[i]} instead of ${value}`)
+  );
+}
+
+async function client(settings = SETTINGS) {
+  const parameters = [{ name: "w", shape: [4, 6], data: matrix((r, c) => 0.1 * (r - c)) }];
+  const optimizer = await createDistro(ort, settings, parameters, 1);
+  return { optimizer, weights: parameters[0].data };
+}
+
+/** The worked pipeline of docs/protocol/training-math.md section 3.9, one row a round. */
+const PIPELINE = [
+  {
+    a: [[0, 4], [0, 4], [.0228368, .0073166], [-.0226225, -.0072479]],
+    b: [[0, 1], [0, 1], [-.0192711, .0121393], [.017349, -.0147119]],
+    ahead: [0, -.1, -.2, -.3, -.4, -.5],
+    after: [0, -.0999, -.1998, -.2997, -.3996, -.4995],
+  },
+  {
+    a: [[1, 0], [0, 1], [.0191912, .0122537], [-.0148506, -.0140966]],
+    b: [[0, 4], [0, 4], [-.0207234, -.0128074], [.0218701, .0125596]],
+    ahead: [-.01, -.1099, -.2098, -.2897, -.3896, -.4895],
+    after: [0, -.0998001, -.1996002, -.2994003, -.3992004, -.4990005],
+  },
+  {
+    a: [[1, 3], [1, 3], [.0205298, -.0129608], [-.0216658, .0116702]],
+    b: [[1, 2], [1, 2], [-.0319075, .013454], [.0282573, -.0142003]],
+    ahead: [-.02, -.1198, -.1796, -.2794, -.3792, -.519001],
+    after: [-.00999, -.1096903, -.1894106, -.2891109, -.3888112, -.5084915],
+  },
+  {
+    a: [[0, 4], [0, 1], [-.0322083, -.006401], [.0285237, -.0062252]],
+    b: [[1, 0], [1, 3], [-.0147119, .0142295], [.0169901, -.0099736]],
+    ahead: [.01001, -.08969, -.169411, -.289111, -.408811, -.528491],
+    after: [.00001, -.0995906, -.1792312, -.2988118, -.3984124, -.517973],
+  },
+];
+
+function checkSent(sparse: SparseParameter, expected: number[][], what: string) {
+  const indices = decodeIndices(sparse.indices, sparse.totalk);
+  const values = decodeValues(sparse.values, 4, sparse.oneBit);
+  assert.deepEqual([...indices], [...expected[0], ...expected[1]], what);
+  near(values, [...expected[2], ...expected[3]], what);
+}
+
+Deno.test("two clients follow the worked pipeline of the specification", async () => {
+  const [a, b] = await Promise.all([client(), client()]);
+  const history: DistroResult[][] = [];
+  for (const [t, row] of PIPELINE.entries()) {
+    for (const { optimizer, weights } of [a, b]) {
+      if (t >= 2) optimizer.apply(history[t - 2], LR);
+      const before = weights.slice();
+      optimizer.lookAhead(LR);
+      if (optimizer === a.optimizer) near(weights, row.ahead, `round ${t}, weights ahead`);
+      optimizer.restore();
+      assert.deepEqual(weights, before);
+    }
+    const gradient = (f: (r: number, c: number) => number) => new Map([["w", matrix(f)]]);
+    const [sentA] = await a.optimizer.step({
+      gradients: gradient((r, c) => Math.sin(1 + 6 * r + c + t)),
+      lr: LR,
+      round: t,
+    });
+    const [sentB] = await b.optimizer.step({
+      gradients: gradient((r, c) => Math.cos(2 + 6 * r + c + t)),
+      lr: LR,
+      round: t,
+    });
+    checkSent(sentA, row.a, `round ${t}, sent by A`);
+    checkSent(sentB, row.b, `round ${t}, sent by B`);
+    near(a.weights, row.after, `round ${t}, weights after`);
+    assert.deepEqual(a.weights, b.weights);
+    history.push([[sentA], [sentB]]);
+  }
+  near(a.weights.subarray(18), [.2788318, .1992112, .1195706, .01997, -.0996106, -.2191712], "end");
+  await Promise.all([a.optimizer.release(), b.optimizer.release()]);
+});
+
+Deno.test("a new epoch subtracts nothing of the old one, and a reset forgets all", async () => {
+  const settings = { ...SETTINGS, weightDecay: 0 };
+  const gradients = new Map([["w", matrix((r, c) => Math.sin(1 + 6 * r + c))]]);
+  const [used, fresh] = await Promise.all([client(settings), client(settings)]);
+  const first = await fresh.optimizer.step({ gradients, lr: LR, round: 0 });
+  for (const round of [0, 1, 2]) await used.optimizer.step({ gradients, lr: LR, round });
+  used.optimizer.reset();
+  assert.deepEqual(await used.optimizer.step({ gradients, lr: LR, round: 0 }), first);
+
+  // Rounds 5 then 0: the residual of round 5 stays whole, as if nothing had been sent.
+  const [jumped, silent] = await Promise.all([client(settings), client(settings)]);
+  await jumped.optimizer.step({ gradients, lr: LR, round: 5 });
+  await silent.optimizer.step({ gradients, lr: LR, round: 100 });
+  assert.deepEqual(
+    await jumped.optimizer.step({ gradients, lr: LR, round: 0 }),
+    await silent.optimizer.step({ gradients, lr: LR, round: 0 }),
+  );
+  for (const { optimizer } of [used, fresh, jumped, silent]) await optimizer.release();
+});
