@@ -1,0 +1,52 @@
+/** RPC methods that read accounts. */
+import { toBase58 } from "./base58.ts";
+import { accountFormat, encodeAccount } from "./encode.ts";
+import { accountFilters } from "./filters.ts";
+import { type LocalnetNode, type Methods, withContext } from "./node.ts";
+import { addressOf } from "./params.ts";
+
+/** Addresses that getMultipleAccounts takes. */
+const MULTIPLE_LIMIT = 100;
+
+export function accountMethods(node: LocalnetNode): Methods {
+  const { svm } = node;
+  return {
+    getBalance: (params) => withContext(node, svm.balance(params.address(0))),
+    getAccountInfo: (params) => {
+      const key = params.address(0);
+      const format = accountFormat(params.config(1));
+      const account = svm.account(key);
+      return withContext(node, account ? encodeAccount(svm, key, account, format) : null);
+    },
+    getMultipleAccounts: (params) => {
+      const keys = params.list(0, "the addresses", MULTIPLE_LIMIT)
+        .map((it) => addressOf(it, "each address"));
+      const format = accountFormat(params.config(1), "base64");
+      return withContext(
+        node,
+        keys.map((key) => {
+          const account = svm.account(key);
+          return account ? encodeAccount(svm, key, account, format) : null;
+        }),
+      );
+    },
+    getProgramAccounts: (params) => {
+      const owner = params.address(0, "the program id");
+      const config = params.config(1);
+      const format = accountFormat(config);
+      const matches = accountFilters(config);
+      const found = svm.accountsOwnedBy(owner)
+        .filter(({ account }) => matches(account.data))
+        .map(({ key, account }) => ({
+          pubkey: toBase58(key),
+          account: encodeAccount(svm, key, account, format),
+        }));
+      return config.flag("withContext") ? withContext(node, found) : found;
+    },
+    getLargestAccounts: () =>
+      withContext(node, [{
+        address: toBase58(node.faucet.key),
+        lamports: svm.balance(node.faucet.key),
+      }]),
+  };
+}
