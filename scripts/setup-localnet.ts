@@ -1,6 +1,6 @@
 /** Starts a localnet with a run that waits for its members. */
 import { defineCommand } from "../lib/cli/command.ts";
-import { findOrMakeWallet } from "../lib/cli/find_wallet.ts";
+import { findOrMakeWallet, LOCALNET_WALLET_PATH } from "../lib/cli/find_wallet.ts";
 import { LOCALNET_FLAGS } from "../lib/cli/localnet_flags.ts";
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
@@ -8,8 +8,6 @@ import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { prepareDemo } from "../lib/operator/prepare_demo.ts";
 import { localnetEnded, setupLocalnet } from "../lib/operator/setup_localnet.ts";
 import { streamLogs } from "../lib/operator/stream_logs.ts";
-
-const WALLET_PATH = ".psyche/keys/localnet-owner.json";
 
 export const command = defineCommand({
   name: "setup-localnet",
@@ -21,7 +19,7 @@ export const command = defineCommand({
   flags: LOCALNET_FLAGS,
   async run(command) {
     const { settings, output, signal } = command;
-    const wallet = await findOrMakeWallet(command, command.runtime, WALLET_PATH);
+    const wallet = await findOrMakeWallet(command, command.runtime, LOCALNET_WALLET_PATH);
     wallet.warnings.forEach((warning) => output.warn(warning));
     output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
     const config = await loadRunConfig(settings.config, signal);

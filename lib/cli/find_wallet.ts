@@ -10,6 +10,9 @@ import type { Runtime } from "./runtime.ts";
 import { type Origin, SOURCES } from "./settings.ts";
 import { SOLANA_KEYPAIR_PATH } from "./solana_config.ts";
 
+/** The owner of runs on localnets, made by setup-localnet when no other wallet is named. */
+export const LOCALNET_WALLET_PATH = ".psyche/keys/localnet-owner.json";
+
 export interface FoundWallet {
   keypair: Keypair;
   /** Null when the key came from a variable. */
@@ -26,11 +29,12 @@ export interface WalletSettings {
 
 /**
  * Where the key is to be taken from: the higher source wins; within one source the raw key does.
- * Last resort is the Solana CLI's default keypair file, when there is one.
+ * Last resorts are the Solana CLI's default keypair file and `fallbackPath`, when they are there.
  */
 export function chooseWallet(
   { settings, origins }: WalletSettings,
   runtime: Pick<Runtime, "environment" | "readTextFile">,
+  fallbackPath?: string,
 ): { raw: string; origin: string } | { path: string; origin: string } | null {
   const rank = (origin: Origin | undefined) =>
     origin ? SOURCES.indexOf(origin.source) : Number.POSITIVE_INFINITY;
@@ -49,6 +53,9 @@ export function chooseWallet(
   if (usual && runtime.readTextFile(usual) !== undefined) {
     return { path: usual, origin: "the Solana CLI's default keypair" };
   }
+  if (fallbackPath && runtime.readTextFile(fallbackPath) !== undefined) {
+    return { path: fallbackPath, origin: fallbackPath };
+  }
   return null;
 }
 
@@ -56,8 +63,12 @@ export function chooseWallet(
  * Loads the signing key.
  * @throws PsycheError WALLET_MISSING when no source names one, and the errors of lib/chain/wallet.ts
  */
-export async function findWallet(given: WalletSettings, runtime: Runtime): Promise<FoundWallet> {
-  const choice = chooseWallet(given, runtime);
+export async function findWallet(
+  given: WalletSettings,
+  runtime: Runtime,
+  fallbackPath?: string,
+): Promise<FoundWallet> {
+  const choice = chooseWallet(given, runtime, fallbackPath);
   if (choice === null) {
     throw new PsycheError(
       "WALLET_MISSING",

@@ -1,6 +1,7 @@
 /** Opens what an operator command needs, runs it, and closes it again. */
 import { PublicKey } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
+import { localnetKey } from "../operator/cluster_key.ts";
 import {
   closeOperator,
   openOperator,
@@ -9,7 +10,7 @@ import {
   type ReaderContext,
 } from "../operator/context.ts";
 import type { CommandContext } from "./command.ts";
-import { findWallet } from "./find_wallet.ts";
+import { findWallet, LOCALNET_WALLET_PATH } from "./find_wallet.ts";
 import type { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
 import { SOURCES } from "./settings.ts";
 
@@ -25,7 +26,8 @@ export async function withOperator<T>(
   action: (context: OperatorContext) => Promise<T>,
 ): Promise<T> {
   const { settings, output, signal, runtime } = command;
-  const wallet = await findWallet(command, runtime);
+  const isLocal = settings.rpc.startsWith("local") || localnetKey(settings.rpc) !== null;
+  const wallet = await findWallet(command, runtime, isLocal ? LOCALNET_WALLET_PATH : undefined);
   wallet.warnings.forEach((warning) => output.warn(warning));
   output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
   const context = await openOperator({

@@ -1,0 +1,110 @@
+/** Runs the operator's commands as their users do: as processes, with the flags of their tasks. */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Permissions of the tasks. */
+const READ = ["--allow-net", "--allow-env", "--allow-read"];
+const WRITE = [...READ, "--allow-write=runs,.psyche"];
+const PERMISSIONS: Record<string, string[]> = {
+  "json-info-dump": READ,
+  "tick": READ,
+  "set-paused": READ,
+  "update-config": READ,
+  "join-authorization-create": READ,
+  "create-run": WRITE,
+  "deploy-solana-test": WRITE,
+  "setup-localnet": [...WRITE, "--allow-run", `--allow-ffi=${join(ROOT, "node_modules")}`],
+};
+
+export interface ScriptResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** A folder of its own, with the presets and the programs in their usual places. */
+export async function makeWorkspace(): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "psyche-operator-" });
+  await Deno.mkdir(join(folder, "config", "solana-test"), { recursive: true });
+  await Deno.mkdir(join(folder, "programs"));
+  const copies = [
+    "config/solana-test/nano-config.toml",
+    "programs/authorizer.so",
+    "programs/coordinator.so",
+    "programs/placeholder.so",
+  ];
+  for (const path of copies) await Deno.copyFile(join(ROOT, path), join(folder, path));
+  return folder;
+}
+
+export function spawnScript(name: string, args: string[], folder: string): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--quiet",
+      ...PERMISSIONS[name],
+      `--config=${join(ROOT, "deno.json")}`,
+      join(ROOT, "scripts", `${name}.ts`),
+      ...args,
+    ],
+    cwd: folder,
+    env: environment(folder),
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+export async function runScript(
+  name: string,
+  args: string[],
+  folder: string,
+): Promise<ScriptResult> {
+  const { code, stdout, stderr } = await spawnScript(name, args, folder).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Resolves when the stream has this text; rejects with all that came when it ends before. */
+export async function textUntil(
+  stream: ReadableStream<Uint8Array>,
+  wanted: string,
+): Promise<string> {
+  let text = "";
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  while (!text.includes(wanted)) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`ended without "${wanted}": ${text}`);
+    text += value;
+  }
+  // Read on, so that the process never waits for a full pipe.
+  (async () => {
+    while (!(await reader.read()).done);
+  })();
+  return text;
+}
+
+/** The user's own settings must not reach the commands under test. */
+function environment(folder: string): Record<string, string> {
+  const kept = ["PATH", "DENO_DIR", "SystemRoot", "TEMP", "TMP", "TMPDIR"];
+  const entries = kept.map((name) => [name, Deno.env.get(name)] as const);
+  const cache = Deno.env.get("DENO_DIR") ?? defaultCache();
+  return {
+    ...Object.fromEntries(entries.filter((entry): entry is [string, string] => !!entry[1])),
+    ...(cache ? { DENO_DIR: cache } : {}),
+    HOME: folder,
+  };
+}
+
+/** With another HOME the cache would be looked for in another place. */
+function defaultCache(): string | undefined {
+  const home = Deno.env.get("HOME");
+  if (!home) return undefined;
+  const base = Deno.env.get("XDG_CACHE_HOME") ??
+    join(home, Deno.build.os === "darwin" ? "Library/Caches" : ".cache");
+  return join(base, "deno");
+}
