@@ -9,7 +9,15 @@
 import { PsycheError } from "../lib/error.ts";
 
 const PROGRAM_START = 0x1_0000_0000n;
-const SHT = { progbits: 1, symtab: 2, strtab: 3, dynamic: 6, nobits: 8, rel: 9, dynsym: 11 } as const;
+const SHT = {
+  progbits: 1,
+  symtab: 2,
+  strtab: 3,
+  dynamic: 6,
+  nobits: 8,
+  rel: 9,
+  dynsym: 11,
+} as const;
 const RELOCATION = { lddw: 1, pointer: 2, call: 10 } as const;
 const FLAG = { write: 1, alloc: 2, exec: 4 } as const;
 const MAX_SYMBOL_NAME = 63;
@@ -145,10 +153,14 @@ export function linkSbpf(object: Uint8Array): Uint8Array {
   const data = loaded.filter((s) => (s.flags & FLAG.exec) === 0);
   for (const s of data) {
     // `.data.rel.ro` is writable only for the relocating loader; anything else would be global state.
-    if (s.type === SHT.nobits || ((s.flags & FLAG.write) !== 0 && !s.name.startsWith(".data.rel.ro"))) {
+    if (
+      s.type === SHT.nobits || ((s.flags & FLAG.write) !== 0 && !s.name.startsWith(".data.rel.ro"))
+    ) {
       fail(`section ${s.name} is writable, and a program has no writable globals`);
     }
   }
+
+  for (const s of code) moveCallRegisters(s.bytes);
 
   // Lay out code, then read-only data; address = offset in the file.
   const image = new Image(HEAD);
@@ -163,7 +175,9 @@ export function linkSbpf(object: Uint8Array): Uint8Array {
   const addressOf = (symbol: SymbolEntry): number => {
     const section = sections[symbol.section];
     const base = address.get(section);
-    return base === undefined ? fail(`symbol ${symbol.name} is not in the program`) : base + symbol.value;
+    return base === undefined
+      ? fail(`symbol ${symbol.name} is not in the program`)
+      : base + symbol.value;
   };
 
   const systemCalls: string[] = [];
@@ -282,6 +296,16 @@ export function linkSbpf(object: Uint8Array): Uint8Array {
       [2, 6, dynamicAt, dynamicAt + dynamic.length],
     ],
   }));
+}
+
+/** A call by register names it in the destination field for BPF, in the immediate for SBPF v0. */
+function moveCallRegisters(code: Uint8Array): void {
+  const CALL_REGISTER = 0x8d;
+  for (let at = 0; at < code.length; at += 8) {
+    if (code[at] !== CALL_REGISTER) continue;
+    view(code).setInt32(at + 4, code[at + 1] & 15, true);
+    code[at + 1] = 0;
+  }
 }
 
 function stringTable(names: string[]): { bytes: Uint8Array; offsets: Map<string, number> } {
