@@ -13,14 +13,21 @@ export async function writeFileAtomically(
 ): Promise<void> {
   const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {
-    using file = await Deno.open(temporary, { write: true, createNew: true });
-    await write(file);
-    await file.sync();
+    await writeAndSync(temporary, write);
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
     throw error;
   }
+}
+
+async function writeAndSync(
+  path: string,
+  write: (file: Deno.FsFile) => Promise<void>,
+): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true });
+  await write(file);
+  await file.sync();
 }
 
 /** Writes all of `bytes`; a single `write` may stop early. */

@@ -17,15 +17,25 @@ export interface ParameterData {
  * Checks that a result can be applied to these parameters: one entry per parameter, in the same
  * order, each well-formed with finite values. Receivers call this before they count a result as good.
  *
+ * @param hyper with `oneBit` given, values must have just that form: in a run of sign bits one result
+ * with full values would outweigh all others
  * @throws PsycheError `DISTRO_RESULT_INVALID`
  */
 export function checkResult(
   parameters: ReadonlyArray<{ name: string; shape: readonly number[] }>,
   result: DistroResult,
-  hyper: DistroHyper,
+  hyper: DistroHyper & { oneBit?: boolean },
 ): void {
   checkCount(parameters, result);
-  parameters.forEach(({ shape }, i) => {
+  parameters.forEach(({ name, shape }, i) => {
+    if (result[i].oneBit !== (hyper.oneBit ?? result[i].oneBit)) {
+      throw new PsycheError(
+        "DISTRO_RESULT_INVALID",
+        `The values of ${name} came as ${
+          result[i].oneBit ? "sign bits" : "full values"
+        }, the run has quantize_1bit ${hyper.oneBit}; refuse this result.`,
+      );
+    }
     readEntries(result[i], distroLayout(shape, hyper));
   });
 }

@@ -6,11 +6,13 @@
  *
  * 1. Values for one position are added in the order of the results (and of the entries within one),
  *    then divided by their number.
- * 2. Positions are taken in ascending order. Those of one block row `b` give the line
- *    `T_b[l] = sum over d of Y[b, d] * F_w[l, d]`, summed from zero.
- * 3. For the upper half of the block, `even` and `odd` are the sums over even and odd `b`, ascending,
- *    of `F_h[j, b] * T_b[l]`, four products at a time. Row `j` is `even + odd`, row `h - 1 - j` is
- *    `even - odd`, because cosines of even frequency are symmetric and the others antisymmetric.
+ * 2. A block has four kinds of coefficients `Y[b, d]`, by the parities of `b` and `d`. Each kind gives
+ *    one quarter `Q[j, l]`, for the upper left of the block (the middle row and column included):
+ *    positions are taken in ascending order; those of one `b` give `T_b[l]`, the sum over `d` of
+ *    `Y[b, d] * F_w[l, d]`; `Q[j, l]` is the sum over `b` of `F_h[j, b] * T_b[l]`, taken four products
+ *    at a time, then two, then one, as `accumulate` does.
+ * 3. Even frequencies are symmetric and odd ones antisymmetric, so the four quarters give all four
+ *    corners of the block by additions and subtractions, as `unfold` does.
  *
  * Only the rows of the basis that occur are used, which makes this as fast as a dense transform in
  * a matrix library.
@@ -69,10 +71,14 @@ export function decodeBlocks(
   const sums = new Float64Array(totalk);
   const counts = new Uint32Array(totalk);
   const touched = new Int32Array(Math.min(totalk, results.length * k));
-  const lines: Lines = [
-    { count: 0, rows: new Int32Array(h), data: new Float64Array(h * w) },
-    { count: 0, rows: new Int32Array(h), data: new Float64Array(h * w) },
-  ];
+  const halfWidth = (w + 1) >> 1;
+  // By the parity of the row, then of the column.
+  const quarters = [0, 1, 2, 3].map((): Quarter => ({
+    count: 0,
+    rows: new Int32Array(h),
+    lines: new Float64Array(h * halfWidth),
+    sums: new Float64Array(halfWidth),
+  }));
   const block = new Float64Array(totalk);
   const blocksPerRow = cols / w;
   const blocksPerMatrix = (rows / h) * blocksPerRow;
@@ -88,26 +94,27 @@ export function decodeBlocks(
     }
     touched.subarray(0, positions).sort();
 
-    lines[0].count = lines[1].count = 0;
-    let previousRow = -1;
+    for (const quarter of quarters) quarter.count = 0;
     for (let p = 0; p < positions; p++) {
       const position = touched[p];
       const row = Math.floor(position / w);
-      const basisAt = (position - row * w) * w;
+      const column = position - row * w;
       const mean = sums[position] / counts[position];
       sums[position] = counts[position] = 0;
-      const half = lines[row & 1];
-      if (row !== previousRow) {
-        previousRow = row;
-        half.rows[half.count] = row;
-        half.data.fill(0, half.count * w, (half.count + 1) * w);
-        half.count++;
+      const quarter = quarters[(row & 1) * 2 + (column & 1)];
+      const { lines } = quarter;
+      if (quarter.count === 0 || quarter.rows[quarter.count - 1] !== row) {
+        lines.fill(0, quarter.count * halfWidth, (quarter.count + 1) * halfWidth);
+        quarter.rows[quarter.count++] = row;
       }
-      const lineAt = (half.count - 1) * w;
-      for (let l = 0; l < w; l++) half.data[lineAt + l] += mean * columnBasis[basisAt + l];
+      const at = (quarter.count - 1) * halfWidth;
+      const basisAt = column * w;
+      for (let l = 0; l < halfWidth; l++) lines[at + l] += mean * columnBasis[basisAt + l];
     }
-
-    combine(block, lines, rowBasis, h, w);
+    for (let j = 0; j < (h + 1) >> 1; j++) {
+      for (const quarter of quarters) accumulate(quarter, rowBasis, j, h);
+      unfold(block, quarters, j, h, w);
+    }
     const within = b % blocksPerMatrix;
     const blockRow = Math.floor(within / blocksPerRow);
     const matrixOffset = ((b - within) / blocksPerMatrix) * rows * cols;
@@ -115,72 +122,76 @@ export function decodeBlocks(
   }
 }
 
-/** Lines `T_b` of the even and of the odd block rows that occur. */
-type Lines = [Half, Half];
-interface Half {
+/** Coefficients of one kind: their lines `T_b`, and one row of the quarter they give. */
+interface Quarter {
   count: number;
+  /** `b` of each line, ascending. */
   rows: Int32Array;
-  data: Float64Array;
+  /** `[count, half width]` */
+  lines: Float64Array;
+  /** Row `j` of the quarter. */
+  sums: Float64Array;
 }
 
-/** Step 3 of the order above: fills `block` from the lines. */
-function combine(
-  block: Float64Array,
-  lines: Lines,
-  basis: Float32Array,
-  h: number,
-  w: number,
-): void {
-  for (let j = 0; j < (h + 1) >> 1; j++) {
-    // The sums are built in place: `even` in row j, `odd` in row h-1-j.
-    const top = j * w;
-    const bottom = (h - 1 - j) * w;
-    if (top === bottom) {
-      // The middle row of an odd height: odd frequencies vanish there.
-      accumulate(block, top, lines[0], basis, j, h, w);
-      continue;
-    }
-    accumulate(block, top, lines[0], basis, j, h, w);
-    accumulate(block, bottom, lines[1], basis, j, h, w);
-    for (let l = 0; l < w; l++) {
-      const even = block[top + l];
-      const odd = block[bottom + l];
-      block[top + l] = even + odd;
-      block[bottom + l] = even - odd;
-    }
-  }
-}
-
-/** `out[at + l] = sum over the lines of basis * line[l]`, four lines at a time. */
+/** Row `j` of a quarter: the sum of its lines, each times its basis value. */
 function accumulate(
-  out: Float64Array,
-  at: number,
-  { count, rows, data }: Half,
+  { count, rows, lines, sums }: Quarter,
   basis: Float32Array,
   j: number,
   h: number,
-  w: number,
 ): void {
-  out.fill(0, at, at + w);
+  const width = sums.length;
+  sums.fill(0);
   let line = 0;
   for (; line + 4 <= count; line += 4) {
     const f0 = basis[rows[line] * h + j];
     const f1 = basis[rows[line + 1] * h + j];
     const f2 = basis[rows[line + 2] * h + j];
     const f3 = basis[rows[line + 3] * h + j];
-    const t0 = line * w;
-    const t1 = t0 + w;
-    const t2 = t1 + w;
-    const t3 = t2 + w;
-    for (let l = 0; l < w; l++) {
-      out[at + l] += (f0 * data[t0 + l] + f1 * data[t1 + l]) +
-        (f2 * data[t2 + l] + f3 * data[t3 + l]);
+    const t0 = line * width;
+    const t1 = t0 + width;
+    const t2 = t1 + width;
+    const t3 = t2 + width;
+    for (let l = 0; l < width; l++) {
+      sums[l] += (f0 * lines[t0 + l] + f1 * lines[t1 + l]) +
+        (f2 * lines[t2 + l] + f3 * lines[t3 + l]);
     }
   }
-  for (; line < count; line++) {
+  if (line + 2 <= count) {
+    const f0 = basis[rows[line] * h + j];
+    const f1 = basis[rows[line + 1] * h + j];
+    const t0 = line * width;
+    const t1 = t0 + width;
+    for (let l = 0; l < width; l++) sums[l] += f0 * lines[t0 + l] + f1 * lines[t1 + l];
+    line += 2;
+  }
+  if (line < count) {
     const f = basis[rows[line] * h + j];
-    const t = line * w;
-    for (let l = 0; l < w; l++) out[at + l] += f * data[t + l];
+    const t = line * width;
+    for (let l = 0; l < width; l++) sums[l] += f * lines[t + l];
+  }
+}
+
+/**
+ * Rows `j` and `h - 1 - j` of the block from row `j` of the quarters. In the middle of an odd edge
+ * both are the same place and, odd frequencies being exactly zero there, the same value.
+ */
+function unfold(block: Float64Array, quarters: Quarter[], j: number, h: number, w: number): void {
+  const evenEven = quarters[0].sums;
+  const evenOdd = quarters[1].sums;
+  const oddEven = quarters[2].sums;
+  const oddOdd = quarters[3].sums;
+  const top = j * w;
+  const bottom = (h - 1 - j) * w;
+  for (let l = 0, mirrored = w - 1; l <= mirrored; l++, mirrored--) {
+    const evenLeft = evenEven[l] + evenOdd[l];
+    const evenRight = evenEven[l] - evenOdd[l];
+    const oddLeft = oddEven[l] + oddOdd[l];
+    const oddRight = oddEven[l] - oddOdd[l];
+    block[bottom + l] = evenLeft - oddLeft;
+    block[bottom + mirrored] = evenRight - oddRight;
+    block[top + l] = evenLeft + oddLeft;
+    block[top + mirrored] = evenRight + oddRight;
   }
 }
 

@@ -13,7 +13,7 @@ import { dctBasis } from "./basis.ts";
 import { decodeInto, readEntries } from "./decode.ts";
 import { encodeIndices } from "./index_encoding.ts";
 import { type DistroHyper, distroLayout } from "./layout.ts";
-import { encodeFloats } from "./value_encoding.ts";
+import { encodeFloats, encodeSigns } from "./value_encoding.ts";
 
 type Shapes = { name: string; shape: number[] }[];
 
@@ -291,12 +291,65 @@ Deno.test("apply moves by the sign, leaves zeros alone and rounds the rate once"
   assert.equal(run(), 1);
 });
 
+/** Results that look random but come from integer arithmetic alone. */
+function syntheticResults(shapes: number[][], hyper: DistroHyper, peers: number): DistroResult[] {
+  let state = 1;
+  const next = (bound: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  };
+  return Array.from({ length: peers }, (_, peer) =>
+    shapes.map((shape) => {
+      const { blocks, k, totalk, xshape } = distroLayout(shape, hyper);
+      const count = blocks * k;
+      const indices = Int32Array.from({ length: count }, () => next(totalk));
+      const values = Float32Array.from({ length: count }, () => (next(2001) - 1000) / 1024);
+      const oneBit = peer % 2 === 0;
+      return {
+        xshape,
+        totalk,
+        k,
+        indices: encodeIndices(indices, totalk),
+        values: oneBit ? encodeSigns(values) : encodeFloats(values),
+        oneBit,
+      };
+    }));
+}
+
+Deno.test("applying known results gives the same bits on every machine", () => {
+  const shapes = [[128, 192], [86, 100], [3, 40, 43], [129], [64]];
+  const hyper = { chunk: 64, topk: 6 };
+  const parameters = shapes.map((shape, p) => ({
+    name: String(p),
+    shape,
+    data: Float32Array.from(
+      { length: shape.reduce((a, b) => a * b) },
+      (_, i) => ((i * 7919) % 4001 - 2000) / 8192,
+    ),
+  }));
+  for (let round = 1; round <= 3; round++) {
+    applyResults(parameters, syntheticResults(shapes, hyper, 2 + round), .003 / round, hyper);
+  }
+  const hash = createHash("sha256");
+  for (const { data } of parameters) hash.update(new Uint8Array(data.buffer));
+  // From a separate program in another language, with exact sums in place of ours.
+  assert.equal(
+    hash.digest("hex"),
+    "13d5bc7c0cc4d6bf367d6c856d36551c8b7d61be91809561bd09f311b2a2c98d",
+  );
+});
+
 Deno.test("results that do not fit are refused and change nothing", async () => {
   const parameter = { name: "w", shape: [4, 6], data: matrix((r, c) => r + c) };
   const before = parameter.data.slice();
   const residuals = new Map([["w", matrix((r, c) => Math.sin(r * c + 1))]]);
   const [good] = (await withCompressor(example, hyper, (c) => c.compress(residuals))).sent;
   checkResult([parameter], [good], hyper);
+  checkResult([parameter], [good], { ...hyper, oneBit: false });
+  assert.throws(
+    () => checkResult([parameter], [good], { ...hyper, oneBit: true }),
+    { code: "DISTRO_RESULT_INVALID" },
+  );
   const bad: DistroResult[] = [
     [],
     [good, good],
