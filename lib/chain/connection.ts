@@ -67,7 +67,7 @@ export function openConnection(options: OpenConnectionOptions): Connection {
     onFailover: options.onFailover,
     fetch: options.fetch,
   });
-  const connection = new Connection(endpoints[0].rpcUrl, {
+  const connection = new PlainConnection(endpoints[0].rpcUrl, {
     commitment: "confirmed",
     wsEndpoint: endpoints[0].wsUrl,
     fetch: failoverFetch as typeof fetch,
@@ -77,6 +77,19 @@ export function openConnection(options: OpenConnectionOptions): Connection {
   useNativeSockets(connection, endpoints);
   states.set(connection, { cluster: clusterName(endpoints[0].rpcUrl), close });
   return connection;
+}
+
+/** web3.js turns errors into parts of another error's text in three methods; here they pass as they are. */
+class PlainConnection extends Connection {
+  override async getBalance(...args: Parameters<Connection["getBalance"]>) {
+    return (await this.getBalanceAndContext(...args)).value;
+  }
+  override async getAccountInfo(...args: Parameters<Connection["getAccountInfo"]>) {
+    return (await this.getAccountInfoAndContext(...args)).value;
+  }
+  override async getLatestBlockhash(...args: Parameters<Connection["getLatestBlockhash"]>) {
+    return (await this.getLatestBlockhashAndContext(...args)).value;
+  }
 }
 
 /**
