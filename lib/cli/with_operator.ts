@@ -1,6 +1,7 @@
 /** Opens what an operator command needs, runs it, and closes it again. */
 import { PublicKey } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
+import { airdropUpTo } from "../operator/airdrop.ts";
 import { localnetKey } from "../operator/cluster_key.ts";
 import {
   closeOperator,
@@ -9,9 +10,11 @@ import {
   type OperatorContext,
   type ReaderContext,
 } from "../operator/context.ts";
+import { LAMPORTS_PER_SOL } from "../operator/lamports.ts";
 import type { CommandContext } from "./command.ts";
 import { findWallet, LOCALNET_WALLET_PATH } from "./find_wallet.ts";
 import type { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
+import type { Output } from "./output.ts";
 import { SOURCES } from "./settings.ts";
 
 export type OperatorFlags =
@@ -40,9 +43,28 @@ export async function withOperator<T>(
   });
   try {
     output.say(`cluster ${context.cluster}`);
+    if (context.cluster.startsWith("localnet") && !context.dryRun) await fund(context, output);
     return await action(context);
   } finally {
     await closeOperator(context);
+  }
+}
+
+/** SOL below which a wallet on a localnet is filled up, and up to where: a run and its programs lock 9. */
+const LOCALNET_SOL = { least: 10, target: 100 };
+
+/** On a localnet SOL is free, so nobody should have to ask for it. */
+async function fund({ connection, payer, signal }: OperatorContext, output: Output) {
+  const { least, target } = LOCALNET_SOL;
+  if (await connection.getBalance(payer.publicKey) >= least * LAMPORTS_PER_SOL) return;
+  try {
+    await airdropUpTo(connection, payer.publicKey, target * LAMPORTS_PER_SOL, signal);
+    output.say(`the localnet's faucet filled the wallet up to ${target} SOL`);
+  } catch (error) {
+    // The balance may do all the same; if not, the checks before sending say so.
+    if (error instanceof PsycheError && error.code.startsWith("AIRDROP")) {
+      output.warn(error.message);
+    } else throw error;
   }
 }
 

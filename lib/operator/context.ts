@@ -5,7 +5,7 @@ import { closeConnection, openConnection } from "../chain/connection.ts";
 import { type Endpoint, redactUrl, resolveEndpoint } from "../chain/endpoint.ts";
 import { defaultProgramIds, type ProgramIds } from "../chain/programs.ts";
 import { clusterKey } from "./cluster_key.ts";
-import { readProgramsRecord } from "./programs_record.ts";
+import { readProgramsRecord, recordedIds } from "./programs_record.ts";
 
 /** A cluster and the programs on it; enough for reading. */
 export interface ReaderContext {
@@ -60,7 +60,9 @@ export async function openReader(options: ReaderOptions): Promise<ReaderContext>
   try {
     const genesisHash = await connection.getGenesisHash();
     const cluster = clusterKey(endpoint.rpcUrl, genesisHash);
-    const deployed = await readProgramsRecord(runsDirectory, cluster, genesisHash);
+    const deployed = recordedIds(
+      await readProgramsRecord(runsDirectory, cluster, genesisHash),
+    );
     const programIds = { ...defaultProgramIds(), ...deployed, ...options.programIds };
     return { connection, endpoint, cluster, genesisHash, programIds, runsDirectory, signal };
   } catch (error) {

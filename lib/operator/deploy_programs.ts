@@ -8,7 +8,11 @@ import { PsycheError } from "../error.ts";
 import type { OperatorContext } from "./context.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
-import { type RecordedProgram, writeProgramsRecord } from "./programs_record.ts";
+import {
+  readProgramsRecord,
+  type RecordedProgram,
+  writeProgramsRecord,
+} from "./programs_record.ts";
 
 export type ProgramName = keyof ProgramIds;
 export const PROGRAM_NAMES: readonly ProgramName[] = ["authorizer", "coordinator"];
@@ -79,15 +83,30 @@ export async function deployPrograms(
   }
   const programs: DeployedProgram[] = [];
   for (const plan of plans) programs.push(await carryOut(context, plan, options));
-  if (!context.dryRun) {
-    const [authorizer, coordinator] = programs.map(({ programId, sha256, signature, keyFile }) => (
-      { programId, sha256, signature, keyFile }
-    ));
-    const { cluster, genesisHash } = context;
-    const record = { cluster, genesisHash, authorizer, coordinator };
-    await writeProgramsRecord(context.runsDirectory, record);
-  }
+  if (!context.dryRun) await record(context, programs);
   return { dryRun: context.dryRun, programs, lamportsNeeded };
+}
+
+/** An unchanged program keeps what is known of its deployment. */
+async function record(context: OperatorContext, programs: DeployedProgram[]): Promise<void> {
+  const { cluster, genesisHash, runsDirectory } = context;
+  const earlier = await readProgramsRecord(runsDirectory, cluster, genesisHash);
+  const entry = (name: ProgramName): RecordedProgram => {
+    const { programId, sha256, signature, keyFile } = programs.find((it) => it.name === name)!;
+    const known = earlier?.[name].programId === programId ? earlier[name] : null;
+    return {
+      programId,
+      sha256,
+      signature: signature ?? known?.signature ?? null,
+      keyFile: keyFile ?? known?.keyFile ?? null,
+    };
+  };
+  await writeProgramsRecord(runsDirectory, {
+    cluster,
+    genesisHash,
+    authorizer: entry("authorizer"),
+    coordinator: entry("coordinator"),
+  });
 }
 
 async function makePlans(context: OperatorContext, options: DeployOptions): Promise<Plan[]> {

@@ -41,7 +41,7 @@ export async function checkBalance(
 }
 
 function fundingHint(cluster: string): string {
-  if (cluster.startsWith("localnet")) return "a localnet gives airdrops: solana airdrop 10";
+  if (cluster.startsWith("localnet")) return "by an airdrop of its faucet";
   if (cluster === "mainnet") return "transfer SOL to it";
   return "https://faucet.solana.com, or transfer SOL to it";
 }

@@ -25,25 +25,29 @@ export function programsRecordPath(directory: string, cluster: string): string {
   return join(directory, cluster, "programs.json");
 }
 
-/** The recorded ids; empty when there is no record, or one of an earlier life of the cluster. */
+/** The record; null when there is none, or one of an earlier life of the cluster. */
 export async function readProgramsRecord(
   directory: string,
   cluster: string,
   genesisHash: string,
-): Promise<Partial<ProgramIds>> {
+): Promise<ProgramsRecord | null> {
   try {
     const text = await Deno.readTextFile(programsRecordPath(directory, cluster));
     const record = JSON.parse(text) as ProgramsRecord;
-    if (record.genesisHash !== genesisHash) return {};
-    return {
-      authorizer: new PublicKey(record.authorizer.programId),
-      coordinator: new PublicKey(record.coordinator.programId),
-    };
+    recordedIds(record);
+    return record.genesisHash === genesisHash ? record : null;
   } catch (error) {
     // A record is a convenience: a broken one must not stand in the way of explicit ids.
     if (error instanceof Deno.errors.PermissionDenied) throw error;
-    return {};
+    return null;
   }
+}
+
+export function recordedIds(record: ProgramsRecord | null): Partial<ProgramIds> {
+  return record === null ? {} : {
+    authorizer: new PublicKey(record.authorizer.programId),
+    coordinator: new PublicKey(record.coordinator.programId),
+  };
 }
 
 export async function writeProgramsRecord(

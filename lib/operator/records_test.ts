@@ -5,7 +5,7 @@ import { PsycheError } from "../error.ts";
 import { clusterKey, explorerLink, localnetKey } from "./cluster_key.ts";
 import { recordableUrl } from "./context.ts";
 import { loadOrCreateWallet } from "./localnet_wallet.ts";
-import { readProgramsRecord, writeProgramsRecord } from "./programs_record.ts";
+import { readProgramsRecord, recordedIds, writeProgramsRecord } from "./programs_record.ts";
 import { parseRunRecord, readRunRecord, type RunRecord, writeRunRecord } from "./run_record.ts";
 
 const RECORD: RunRecord = {
@@ -82,10 +82,12 @@ Deno.test("recorded program ids count only for the same genesis", () =>
       coordinator: program(),
     };
     await writeProgramsRecord(folder, record);
-    const ids = await readProgramsRecord(folder, "localnet", "g1");
+    const ids = recordedIds(await readProgramsRecord(folder, "localnet", "g1"));
     assert.equal(ids.coordinator?.toBase58(), record.coordinator.programId);
-    assert.deepEqual(await readProgramsRecord(folder, "localnet", "g2"), {});
-    assert.deepEqual(await readProgramsRecord(folder, "devnet", "g1"), {});
+    assert.equal(await readProgramsRecord(folder, "localnet", "g2"), null);
+    assert.equal(await readProgramsRecord(folder, "devnet", "g1"), null);
+    await Deno.writeTextFile(join(folder, "localnet", "programs.json"), "{}");
+    assert.equal(await readProgramsRecord(folder, "localnet", "g1"), null);
   }));
 
 Deno.test("clusters are named by genesis, localnets by port", () => {
