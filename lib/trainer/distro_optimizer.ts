@@ -64,6 +64,7 @@ export async function createDistro(
     async step({ gradients, lr, round }) {
       // A round number that fell back means a new epoch, which subtracts nothing of the old one.
       own = own.filter((entry) => entry.round === round - 1 || entry.round === round);
+      const isFirstOfRound = !own.some((entry) => entry.round === round);
       const previous = own.filter((entry) => entry.round === round - 1);
       const { compressionDecay: decay } = settings;
       parameters.forEach(({ name }, p) => {
@@ -78,7 +79,8 @@ export async function createDistro(
       const { full, sent } = await compressor.compress(residuals);
       own.push({ round, result: full });
       const keep = 1 - lr * (settings.weightDecay ?? 0);
-      if (keep !== 1) {
+      // Once a round: clients that train more batches than others must not shrink their weights more.
+      if (keep !== 1 && isFirstOfRound) {
         for (const { data } of parameters) {
           for (let i = 0; i < data.length; i++) data[i] *= keep;
         }

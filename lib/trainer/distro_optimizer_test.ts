@@ -120,3 +120,16 @@ Deno.test("a new epoch subtracts nothing of the old one, and a reset forgets all
   );
   for (const { optimizer } of [used, fresh, jumped, silent]) await optimizer.release();
 });
+
+Deno.test("weights decay once a round, however many batches are trained", async () => {
+  const gradients = new Map([["w", matrix((r, c) => Math.sin(1 + 6 * r + c))]]);
+  const [one, two] = await Promise.all([client(), client()]);
+  for (const round of [0, 1]) {
+    await one.optimizer.step({ gradients, lr: LR, round });
+    await two.optimizer.step({ gradients, lr: LR, round });
+    await two.optimizer.step({ gradients, lr: LR, round });
+    assert.deepEqual(one.weights, two.weights);
+  }
+  near(one.weights, [0, -.0998001, -.1996002], "decayed twice");
+  await Promise.all([one.optimizer.release(), two.optimizer.release()]);
+});
