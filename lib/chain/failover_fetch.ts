@@ -29,8 +29,12 @@ export interface FailoverOptions {
 
 interface Health {
   url: string;
+  /** In a row. */
   failures: number;
+  /** Other endpoints are preferred until then. */
   restUntil: number;
+  /** Not asked at all until then: its own wish (Retry-After). */
+  closedUntil: number;
 }
 
 const MAX_PAUSE_MILLIS = 10_000;
@@ -48,14 +52,16 @@ export function createFailoverFetch(
   const { signal, timeoutMillis = 15_000, attemptsPerEndpoint = 4, pauseMillis = 250 } = options;
   const request = options.fetch ?? ((url, init) => fetch(url, init));
   const endpoints: Health[] = [...new Set(options.urls)]
-    .map((url) => ({ url, failures: 0, restUntil: 0 }));
+    .map((url) => ({ url, failures: 0, restUntil: 0, closedUntil: 0 }));
 
   return async (_input, init = {}) => {
     const budget = attemptsPerEndpoint * endpoints.length;
     let last: Failure | undefined;
     let previous: Health | undefined;
     for (let attempt = 0; attempt < budget; attempt++) {
-      const endpoint = await nextEndpoint(endpoints, signal);
+      // The first attempt never waits for a resting endpoint, later ones not longer than their pause.
+      const patience = attempt === 0 ? 0 : backoff(pauseMillis, attempt);
+      const endpoint = await nextEndpoint(endpoints, patience, signal);
       if (previous && previous !== endpoint && last) {
         options.onFailover?.({
           from: redactUrl(previous.url),
@@ -67,13 +73,13 @@ export function createFailoverFetch(
       const outcome = await attemptOnce(request, endpoint.url, init, timeoutMillis, signal);
       if (!("reason" in outcome)) {
         endpoint.failures = 0;
-        endpoint.restUntil = 0;
+        endpoint.restUntil = endpoint.closedUntil = 0;
         return new Response(outcome.text, { status: outcome.status });
       }
       last = outcome;
       endpoint.failures++;
-      const pause = Math.min(MAX_PAUSE_MILLIS, pauseMillis * 2 ** (endpoint.failures - 1));
-      endpoint.restUntil = Date.now() + Math.max(pause, outcome.retryAfterMillis ?? 0);
+      endpoint.restUntil = Date.now() + backoff(pauseMillis, endpoint.failures);
+      endpoint.closedUntil = Date.now() + (outcome.retryAfterMillis ?? 0);
       // A refusal (bad key, wrong path) does not get better by asking the same endpoint again.
       if (outcome.permanent && endpoints.every((other) => other.failures > 0)) break;
     }
@@ -94,12 +100,23 @@ interface Failure {
   cause?: unknown;
 }
 
-async function nextEndpoint(endpoints: Health[], signal?: AbortSignal): Promise<Health> {
+function backoff(pauseMillis: number, failures: number): number {
+  return Math.min(MAX_PAUSE_MILLIS, pauseMillis * 2 ** (failures - 1));
+}
+
+/** The most preferred endpoint that is not resting, else the one with the shortest wait, waited for. */
+async function nextEndpoint(
+  endpoints: Health[],
+  patience: number,
+  signal?: AbortSignal,
+): Promise<Health> {
   const now = Date.now();
-  const ready = endpoints.find((endpoint) => endpoint.restUntil <= now);
+  const ready = endpoints.find((e) => Math.max(e.restUntil, e.closedUntil) <= now);
   if (ready) return ready;
-  const soonest = endpoints.reduce((a, b) => b.restUntil < a.restUntil ? b : a);
-  await sleep(soonest.restUntil - now, signal);
+  const waitFor = (e: Health) =>
+    Math.max(e.closedUntil - now, Math.min(e.restUntil - now, patience), 0);
+  const soonest = endpoints.reduce((a, b) => waitFor(b) < waitFor(a) ? b : a);
+  await sleep(waitFor(soonest), signal);
   return soonest;
 }
 

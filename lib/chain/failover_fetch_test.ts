@@ -95,6 +95,14 @@ Deno.test("Retry-After is waited for", async () => {
   assert.ok(performance.now() - started >= 990);
 });
 
+Deno.test("a dead endpoint does not make later calls slower and slower", async () => {
+  const { fetch } = network({ a: ["dropped"] });
+  const failover = createFailoverFetch({ urls: ["http://a"], fetch, pauseMillis: 10 });
+  const started = performance.now();
+  for (let i = 0; i < 5; i++) await failure(failover("", post));
+  assert.ok(performance.now() - started < 5 * (10 + 20 + 40) + 500);
+});
+
 Deno.test("when nothing answers, one sentence says so, without keys", async () => {
   const cases: [Behaviour, string, number][] = [
     ["dropped", "RPC_UNREACHABLE", 4],

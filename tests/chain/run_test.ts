@@ -92,6 +92,8 @@ Deno.test("a run from deployment to its end, under freshly bound program ids", a
       },
     });
 
+    watch.catch(() => {}); // looked at in the end
+
     const { config, model } = parseRunConfig(await Deno.readTextFile(nanoConfig), "nano");
     await send("Update", [
       coordinator.updateInstruction({ ...run, authority: owner, config, model }),
