@@ -1,12 +1,29 @@
 /** Shape of a Llama model, as config.json describes it (docs/protocol/training-math.md section 5.1). */
 import { PsycheError } from "../../error.ts";
 
+/** Stretches low rotary frequencies by `factor`, leaves high ones, blends between. */
 export interface Llama3RopeScaling {
+  kind: "llama3";
   factor: number;
   lowFrequencyFactor: number;
   highFrequencyFactor: number;
   originalLength: number;
 }
+
+/** The same idea with the border given in rotations over the original length. */
+export interface YarnRopeScaling {
+  kind: "yarn";
+  factor: number;
+  /** Rotations from which a frequency stays. */
+  betaFast: number;
+  /** Rotations up to which a frequency is stretched fully. */
+  betaSlow: number;
+  originalLength: number;
+  mscale: number;
+  mscaleAllDim: number;
+}
+
+export type RopeScaling = Llama3RopeScaling | YarnRopeScaling;
 
 export interface LlamaConfig {
   vocabSize: number;
@@ -18,7 +35,7 @@ export interface LlamaConfig {
   kvHeads: number;
   normEpsilon: number;
   ropeTheta: number;
-  ropeScaling: Llama3RopeScaling | null;
+  ropeScaling: RopeScaling | null;
   bosTokenId: number | null;
   eosTokenIds: number[];
   maxPositions: number;
@@ -113,23 +130,60 @@ function positive(fields: Record<string, unknown>, name: string, fallback?: numb
   return found;
 }
 
-function ropeScaling(value: unknown): Llama3RopeScaling | null {
+function ropeScaling(value: unknown): RopeScaling | null {
   if (value === undefined || value === null) return null;
   const fields = value as Record<string, unknown>;
   const kind = fields.rope_type ?? fields.type;
-  if (kind === "default") return null;
-  if (kind !== "llama3") throw invalid(`rope_scaling is of type ${JSON.stringify(kind)}`);
-  return {
-    factor: positive(fields, "factor"),
-    lowFrequencyFactor: positive(fields, "low_freq_factor"),
-    highFrequencyFactor: positive(fields, "high_freq_factor"),
-    originalLength: positive(fields, "original_max_position_embeddings"),
+  switch (kind) {
+    case "default":
+      return null;
+    case "llama3":
+      return {
+        kind,
+        factor: positive(fields, "factor"),
+        lowFrequencyFactor: positive(fields, "low_freq_factor"),
+        highFrequencyFactor: positive(fields, "high_freq_factor"),
+        originalLength: positive(fields, "original_max_position_embeddings"),
+      };
+    case "yarn":
+      return {
+        kind,
+        factor: positive(fields, "factor"),
+        betaFast: positive(fields, "beta_fast", 32),
+        betaSlow: positive(fields, "beta_slow", 1),
+        originalLength: positive(fields, "original_max_position_embeddings"),
+        mscale: positive(fields, "mscale", 1),
+        mscaleAllDim: positive(fields, "mscale_all_dim", 1),
+      };
+    default:
+      throw invalid(`rope_scaling is of type ${JSON.stringify(kind)}, not llama3 or yarn`);
+  }
+}
+
+function formatRopeScaling(scaling: RopeScaling | null): Record<string, unknown> | null {
+  if (scaling === null) return null;
+  const common = {
+    rope_type: scaling.kind,
+    factor: scaling.factor,
+    original_max_position_embeddings: scaling.originalLength,
   };
+  return scaling.kind === "llama3"
+    ? {
+      ...common,
+      low_freq_factor: scaling.lowFrequencyFactor,
+      high_freq_factor: scaling.highFrequencyFactor,
+    }
+    : {
+      ...common,
+      beta_fast: scaling.betaFast,
+      beta_slow: scaling.betaSlow,
+      mscale: scaling.mscale,
+      mscale_all_dim: scaling.mscaleAllDim,
+    };
 }
 
 /** The text of a config.json that {@linkcode parseLlamaConfig} and other Llama readers accept. */
 export function formatLlamaConfig(config: LlamaConfig): string {
-  const scaling = config.ropeScaling;
   const fields = {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",
@@ -142,13 +196,7 @@ export function formatLlamaConfig(config: LlamaConfig): string {
     hidden_act: "silu",
     rms_norm_eps: config.normEpsilon,
     rope_theta: config.ropeTheta,
-    rope_scaling: scaling === null ? null : {
-      rope_type: "llama3",
-      factor: scaling.factor,
-      low_freq_factor: scaling.lowFrequencyFactor,
-      high_freq_factor: scaling.highFrequencyFactor,
-      original_max_position_embeddings: scaling.originalLength,
-    },
+    rope_scaling: formatRopeScaling(config.ropeScaling),
     bos_token_id: config.bosTokenId,
     eos_token_id: config.eosTokenIds.length === 1 ? config.eosTokenIds[0] : config.eosTokenIds,
     max_position_embeddings: config.maxPositions,

@@ -12,12 +12,25 @@ Deno.test("a configuration survives its text", () => {
     eosTokenIds: [1, 2],
     bosTokenId: 0,
     ropeScaling: {
+      kind: "llama3" as const,
       factor: 8,
       lowFrequencyFactor: 1,
       highFrequencyFactor: 4,
       originalLength: 8192,
     },
-  }, { ...nanoConfig(8), eosTokenIds: [3] }];
+  }, {
+    ...nanoConfig(8),
+    eosTokenIds: [3],
+    ropeScaling: {
+      kind: "yarn" as const,
+      factor: 4,
+      betaFast: 30,
+      betaSlow: 2,
+      originalLength: 2048,
+      mscale: 0.7,
+      mscaleAllDim: 0.5,
+    },
+  }];
   for (const config of configs) {
     assert.deepEqual(parseLlamaConfig(formatLlamaConfig(config)), config);
   }
@@ -52,6 +65,7 @@ Deno.test("configurations that cannot be computed are refused", () => {
     { rope_theta: -1 },
     { rope_scaling: { rope_type: "yarn", factor: 4 } },
     { rope_scaling: { rope_type: "llama3" } },
+    { rope_scaling: { rope_type: "longrope" } },
   ];
   for (const change of wrong) {
     assert.throws(() => parseLlamaConfig(JSON.stringify({ ...base, ...change })), {

@@ -227,35 +227,6 @@ Deno.test("gradients are bit-equal for one, two and three threads and in repetit
   }
 });
 
-Deno.test("llama3 scaling of rotary frequencies matches the vector of the specification", () => {
-  const frequencies = ropeFrequencies({
-    ...nanoConfig(8),
-    hiddenSize: 64,
-    heads: 1,
-    ropeTheta: 500_000,
-    ropeScaling: {
-      factor: 32,
-      lowFrequencyFactor: 1,
-      highFrequencyFactor: 4,
-      originalLength: 8192,
-    },
-  });
-  const expected: [number, number][] = [
-    [0, 1],
-    [1, 0.6636012],
-    [8, 0.0376060],
-    [14, 0.003211446],
-    [15, 0.001290548],
-    [16, 0.0004295568],
-    [17, 9.708288e-5],
-    [18, 1.946164e-5],
-    [31, 9.418307e-8],
-  ];
-  for (const [i, value] of expected) {
-    assert.ok(Math.abs(frequencies[i] / value - 1) < 2e-6, `${i}: ${frequencies[i]}`);
-  }
-});
-
 Deno.test("the training graph is made of standard operators and carries no weights", () => {
   const bytes = trainingModel(nanoConfig(512), { batch: 2, sequenceLength: 300 });
   const { graph } = onnxProto.onnx.ModelProto.decode(bytes);

@@ -2,22 +2,60 @@
 import { add, mul, neg } from "../graph/elementwise.ts";
 import { concat, slice } from "../graph/shape.ts";
 import { type Tensor, withDerivative } from "../graph/tensor.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import type {
+  Llama3RopeScaling,
+  LlamaConfig,
+  RopeScaling,
+  YarnRopeScaling,
+} from "./llama_config.ts";
 
-/** Angular frequency of each pair of a head, after llama3 scaling if configured; length headDim/2. */
+/** Angular frequency of each pair of a head, after the configured scaling; length headDim/2. */
 export function ropeFrequencies(config: LlamaConfig): Float32Array {
+  const { ropeScaling: scaling, ropeTheta: theta } = config;
   const headDim = config.hiddenSize / config.heads;
   return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    const frequency = config.ropeTheta ** (-2 * i / headDim);
-    const scaling = config.ropeScaling;
-    if (scaling === null) return frequency;
-    const wavelength = 2 * Math.PI / frequency;
-    const { factor, lowFrequencyFactor: low, highFrequencyFactor: high } = scaling;
-    if (wavelength < scaling.originalLength / high) return frequency;
-    if (wavelength > scaling.originalLength / low) return frequency / factor;
-    const smooth = (scaling.originalLength / wavelength - low) / (high - low);
-    return (1 - smooth) * frequency / factor + smooth * frequency;
+    const frequency = theta ** (-2 * i / headDim);
+    switch (scaling?.kind) {
+      case undefined:
+        return frequency;
+      case "llama3":
+        return llama3Frequency(frequency, scaling);
+      case "yarn": {
+        const stretched = (theta * scaling.factor) ** (-2 * i / headDim);
+        return blend(frequency, stretched, yarnRamp(i, headDim, theta, scaling));
+      }
+    }
   });
+}
+
+function llama3Frequency(frequency: number, scaling: Llama3RopeScaling): number {
+  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalLength } = scaling;
+  const wavelength = 2 * Math.PI / frequency;
+  if (wavelength < originalLength / high) return frequency;
+  if (wavelength > originalLength / low) return frequency / factor;
+  const kept = (originalLength / wavelength - low) / (high - low);
+  return blend(frequency, frequency / factor, 1 - kept);
+}
+
+/** 0 where pair `i` keeps its frequency, 1 where it is stretched, linear between. */
+function yarnRamp(i: number, headDim: number, theta: number, scaling: YarnRopeScaling): number {
+  // The pair, as a real number, that turns `rotations` times over the original length.
+  const pairOf = (rotations: number) =>
+    headDim * Math.log(scaling.originalLength / (rotations * 2 * Math.PI)) / (2 * Math.log(theta));
+  const first = Math.max(0, Math.floor(pairOf(scaling.betaFast)));
+  const last = Math.min(headDim - 1, Math.ceil(pairOf(scaling.betaSlow)));
+  return Math.min(1, Math.max(0, (i - first) / Math.max(last - first, 1e-3)));
+}
+
+function blend(from: number, to: number, share: number): number {
+  return (1 - share) * from + share * to;
+}
+
+/** Factor on cosine and sine: yarn's long contexts sharpen attention. */
+function tableScale(scaling: RopeScaling | null): number {
+  if (scaling?.kind !== "yarn" || scaling.factor <= 1) return 1;
+  const sharpen = (weight: number) => 0.1 * weight * Math.log(scaling.factor) + 1;
+  return sharpen(scaling.mscale) / sharpen(scaling.mscaleAllDim);
 }
 
 /**
@@ -31,8 +69,9 @@ export function rotate(x: Tensor, config: LlamaConfig, scale = 1): Tensor {
     { length: positions * frequencies.length },
     (_, i) => Math.floor(i / frequencies.length) * frequencies[i % frequencies.length],
   );
-  const cos = Float64Array.from(angles, (angle) => scale * Math.cos(angle));
-  const sin = Float64Array.from(angles, (angle) => scale * Math.sin(angle));
+  const factor = scale * tableScale(config.ropeScaling);
+  const cos = Float64Array.from(angles, (angle) => factor * Math.cos(angle));
+  const sin = Float64Array.from(angles, (angle) => factor * Math.sin(angle));
   return x.graph.float === "float64"
     ? rotateByParts(x, cos, sin)
     : rotateFused(x, cos, sin, cos.length / positions);
