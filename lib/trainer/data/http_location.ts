@@ -5,7 +5,7 @@ import { PsycheError } from "../../error.ts";
 import type { HttpLocation } from "../../protocol/coordinator_state.ts";
 import { concurrently } from "./concurrently.ts";
 import { fileSize, type HttpOptions, jsonDocument } from "./http_request.ts";
-import { TOKEN_FILE_NAME } from "./local_provider.ts";
+import { TOKEN_FILE_NAME } from "./token_file_provider.ts";
 
 export interface RemoteFile {
   url: string;

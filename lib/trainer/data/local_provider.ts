@@ -6,10 +6,7 @@ import { PsycheError } from "../../error.ts";
 import type { Shuffle } from "../../protocol/coordinator_state.ts";
 import type { DataProvider, TokenFormat } from "./data_provider.ts";
 import { sequenceIndex } from "./sequence_index.ts";
-import { tokenFileProvider } from "./token_file_provider.ts";
-
-/** Names that count as token files; no header is parsed for any of them. */
-export const TOKEN_FILE_NAME = /\.(npy|bin|ds)$/;
+import { TOKEN_FILE_NAME, tokenFileProvider } from "./token_file_provider.ts";
 
 /**
  * Opens one token file, or all of a directory **sorted by name** (code unit order), so that every

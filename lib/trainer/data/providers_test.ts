@@ -190,6 +190,17 @@ Deno.test("answers of a wrong length are refused", async () => {
   }
 });
 
+Deno.test("sizes must be stated as plain numbers", async () => {
+  for (const length of [null, "", "-1", "1e3", "99999999999999999999"]) {
+    const headers = length === null ? undefined : { "content-length": length };
+    const head = () => Promise.resolve(new Response(null, { headers }));
+    await assert.rejects(
+      createProvider(single("http://test/t"), 4, { fetch: head as typeof fetch, retries: 0 }),
+      unavailable,
+    );
+  }
+});
+
 Deno.test("a silent server runs into the time limit, an abort ends at once", async () => {
   let answer = () => {};
   const silent = () =>

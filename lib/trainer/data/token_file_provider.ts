@@ -6,6 +6,9 @@ import { concurrently } from "./concurrently.ts";
 import { batchRange, type DataProvider, type TokenFormat } from "./data_provider.ts";
 import type { SequenceIndex } from "./sequence_index.ts";
 
+/** Names that count as token files; no header is parsed for any of them. */
+export const TOKEN_FILE_NAME = /\.(npy|bin|ds)$/;
+
 /** Files that can be read at any place. */
 export interface TokenFiles {
   /** Bytes of each file, in the order of the data. */

@@ -371,6 +371,30 @@ Deno.test("results that do not fit are refused and change nothing", async () => 
   assert.deepEqual(parameter.data, before);
 });
 
+Deno.test("hostile results never do anything but be refused or applied", () => {
+  const bytes = fc.uint8Array({ maxLength: 20 });
+  const sparse = fc.record({
+    xshape: fc.constantFrom<number[][]>([1, 2, 4, 3], [2, 1, 4, 3], [], [1, 2]),
+    totalk: fc.constantFrom(12, 0, 2 ** 32),
+    k: fc.constantFrom(2, 0, -1, NaN),
+    indices: fc.oneof(bytes, fc.uint8Array({ minLength: 4, maxLength: 4, max: 12 })),
+    values: fc.oneof(bytes, fc.uint8Array({ minLength: 1, maxLength: 1, max: 15 })),
+    oneBit: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(sparse, { maxLength: 2 }), (result) => {
+      const parameter = { name: "w", shape: [4, 6], data: matrix((r, c) => r + c) };
+      try {
+        applyResults([parameter], [result], .1, hyper);
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "DISTRO_RESULT_INVALID");
+      }
+      assert.ok(parameter.data.every(Number.isFinite));
+    }),
+    { numRuns: 500 },
+  );
+});
+
 Deno.test("residuals that are not finite, missing or of a wrong size are refused", async () => {
   await withCompressor(example, hyper, async (compressor) => {
     for (const bad of [NaN, Infinity, -Infinity]) {
