@@ -22,16 +22,9 @@ export async function concurrently<T, R>(
     }
   };
   try {
-    const lanes = Array.from(
-      { length: Math.min(limit, items.length) },
-      () =>
-        lane().catch((error) => {
-          stop.abort(error);
-          throw error;
-        }),
-    );
-    await Promise.allSettled(lanes);
-    await Promise.all(lanes);
+    const lanes = Array.from({ length: Math.min(limit, items.length) }, lane);
+    // The first abort counts: later failures are its consequences.
+    await Promise.all(lanes.map((done) => done.catch((error) => stop.abort(error))));
   } finally {
     signal?.removeEventListener("abort", abort);
   }
