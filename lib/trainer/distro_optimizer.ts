@@ -51,7 +51,11 @@ export async function createDistro(
       parameters.forEach(({ name, data }, p) => {
         backup[p].set(data);
         const residual = residuals.get(name)!;
-        for (let i = 0; i < data.length; i++) data[i] -= Math.sign(residual[i]) * previousLr;
+        for (let i = 0; i < data.length; i++) {
+          // The sign without a branch: residuals are random, and a mispredicted branch costs most.
+          const x = residual[i];
+          data[i] -= (Number(x > 0) - Number(x < 0)) * previousLr;
+        }
       });
     },
 
