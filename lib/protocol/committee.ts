@@ -9,7 +9,7 @@ import {
 import { u64le } from "./bytes.ts";
 import { MAX_WITNESSES } from "./limits.ts";
 import { sha256 } from "./sha256.ts";
-import { shuffleIndex } from "./swap_or_not.ts";
+import { createShuffle } from "./swap_or_not.ts";
 
 const COMMITTEE_SALT = new TextEncoder().encode("committee");
 const WITNESS_SALT = new TextEncoder().encode("witness");
@@ -62,18 +62,8 @@ export function selectCommittee(parameters: CommitteeParameters): CommitteeSelec
   const verifiers = Math.floor((clients - tieBreakerTasks) * verificationPercent / 100);
   const witnesses = witnessNodes === 0 ? Math.min(clients, MAX_WITNESSES) : witnessNodes;
   const base = sha256(u64le(randomSeed));
-  const position = (salt: Uint8Array) => {
-    const seed = sha256(base, salt);
-    // 90 x 2 hashes a position: worth keeping, every client asks for every other's.
-    const known = new Map<number, number>();
-    return (index: number) => {
-      let value = known.get(index);
-      if (value === undefined) known.set(index, value = shuffleIndex(index, clients, seed));
-      return value;
-    };
-  };
-  const committeePosition = position(COMMITTEE_SALT);
-  const witnessPosition = position(WITNESS_SALT);
+  const committeePosition = createShuffle(clients, sha256(base, COMMITTEE_SALT));
+  const witnessPosition = createShuffle(clients, sha256(base, WITNESS_SALT));
   const committee = (index: number): Committee => {
     const place = committeePosition(index);
     if (place < tieBreakerTasks) return Committee.TieBreaker;
