@@ -94,9 +94,9 @@ function localnetArguments(options: SpawnLocalnetOptions): string[] {
     "--quiet",
     "--no-prompt",
     `--allow-net=${host.includes(":") ? `[${host}]` : host}`,
-    `--allow-ffi=${root}node_modules`,
+    allowPaths("ffi", [`${root}node_modules`]),
     // ldd: the addon's loader looks there for the kind of C library. /proc: who holds a taken port.
-    `--allow-read=${[root, "/usr/bin/ldd", "/proc", ...files].map(escapeComma).join(",")}`,
+    allowPaths("read", [root, "/usr/bin/ldd", "/proc", ...files]),
     "--allow-env=NAPI_RS_WASI_FLAVOR,NAPI_RS_FORCE_WASI,NAPI_RS_NATIVE_LIBRARY_PATH,NO_COLOR,FORCE_COLOR",
     `${root}scripts/localnet.ts`,
     "--json",
@@ -119,9 +119,9 @@ function localnetArguments(options: SpawnLocalnetOptions): string[] {
   ];
 }
 
-/** Permission lists are separated by commas; a comma in a path is written twice. */
-function escapeComma(path: string): string {
-  return path.replaceAll(",", ",,");
+/** A permission for these paths. A list cannot hold a path with a comma: then it is for all paths. */
+function allowPaths(name: string, paths: string[]): string {
+  return paths.some((path) => path.includes(",")) ? `--allow-${name}` : `--allow-${name}=${paths}`;
 }
 
 async function stopChild(child: Deno.ChildProcess): Promise<void> {
