@@ -110,7 +110,7 @@ export function decodeAuthorization(data: Uint8Array): Authorization {
     bump: data[8],
     grantor: key(9),
     grantee: key(41),
-    scope: data.slice(77, afterScope),
+    scope: new Uint8Array(data.subarray(77, afterScope)), // a Buffer's slice would be no copy
     active: data[afterScope] === 1,
     delegates: Array.from({ length: delegateCount }, (_, i) => key(delegatesAt + 32 * i)),
     grantorUpdateUnixTimestamp: view.getBigInt64(delegatesAt + 32 * delegateCount, true),

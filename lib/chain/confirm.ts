@@ -32,8 +32,9 @@ export async function sendUntilCertain(
 ): Promise<Outcome> {
   let wake = () => {};
   let notified = false;
+  let askAtOnce = false;
   const subscription = connection.onSignature(signed.signature, () => {
-    notified = true; // web3.js has dropped the subscription by itself
+    notified = askAtOnce = true; // web3.js has dropped the subscription by itself
     wake();
   }, COMMITMENT);
   try {
@@ -44,11 +45,14 @@ export async function sendUntilCertain(
     let expiredPolls = 0;
     while (true) {
       signal?.throwIfAborted();
-      const woken = new AbortController();
-      wake = () => woken.abort();
-      const signals = [woken.signal, ...(signal ? [signal] : [])];
-      await sleep(pollMillis, AbortSignal.any(signals)).catch(() => signal?.throwIfAborted());
-      pollMillis = Math.min(LAST_POLL_MILLIS, pollMillis * 1.5);
+      if (!askAtOnce) {
+        const woken = new AbortController();
+        wake = () => woken.abort();
+        const signals = [woken.signal, ...(signal ? [signal] : [])];
+        await sleep(pollMillis, AbortSignal.any(signals)).catch(() => signal?.throwIfAborted());
+        pollMillis = Math.min(LAST_POLL_MILLIS, pollMillis * 1.5);
+      }
+      askAtOnce = false;
 
       const landed = await statusOf(connection, signed.signature, expiredPolls > 0);
       if (landed) return landed;

@@ -33,7 +33,7 @@ export function bindProgramIds(so: Uint8Array, ids: PublicKey[]): Uint8Array {
       `The program file ends inside its table of program ids, ${ids.length} ids do not fit; rebuild it.`,
     );
   }
-  const bound = so.slice();
+  const bound = new Uint8Array(so);
   ids.forEach((id, i) => bound.set(id.toBytes(), start + 32 * i));
   return bound;
 }

@@ -62,7 +62,7 @@ export async function watchCoordinator(
       const tail = data.subarray(TAIL.offset, TAIL.offset + TAIL.length);
       if (last && !isNewer(tail, last)) return;
       const state = decodeCoordinatorAccount(data);
-      last = tail.slice();
+      last = new Uint8Array(tail);
       try {
         onState(state, slot);
       } catch (error) {

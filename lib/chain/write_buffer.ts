@@ -4,7 +4,7 @@
  * Messages are put together as bytes and signed by WebCrypto: web3.js would take longer to sign
  * than a localnet takes to execute.
  */
-import { type Connection, type Keypair, PublicKey } from "@solana/web3.js";
+import { ComputeBudgetProgram, type Connection, type Keypair, PublicKey } from "@solana/web3.js";
 import bs58 from "bs58";
 import { PsycheError } from "../error.ts";
 import { BUFFER_HEADER_BYTES, LOADER_V3, writeData } from "./loader_v3.ts";
@@ -19,6 +19,8 @@ export interface WriteBufferOptions {
   authority: Keypair;
   buffer: PublicKey;
   so: Uint8Array;
+  /** Micro-lamports for each compute unit. */
+  priorityFeeMicroLamports?: number;
   onProgress?: (done: number, total: number) => void;
   signal?: AbortSignal;
 }
@@ -38,7 +40,7 @@ const MAX_ROUNDS = 5;
  */
 export async function writeBuffer(options: WriteBufferOptions): Promise<number> {
   const { connection, buffer, so, onProgress } = options;
-  const signers = await transactionSigners(options.payer, options.authority);
+  const signers = await transactionSigners(options);
   const chunkBytes = MAX_TRANSACTION_BYTES - signers.overheadBytes;
   const chunks = Math.ceil(so.length / chunkBytes);
   let written = 0;
@@ -169,31 +171,46 @@ interface TransactionSigners {
   ): Promise<{ signature: string; base64: string }>;
 }
 
+/** Compute limit of a write; the loader takes 2370 units. */
+const WRITE_UNITS = 10_000;
+
 /** Signs write transactions: payer first, the authority too when it is another key. */
-async function transactionSigners(payer: Keypair, authority: Keypair): Promise<TransactionSigners> {
+async function transactionSigners(options: WriteBufferOptions): Promise<TransactionSigners> {
+  const { payer, authority, priorityFeeMicroLamports: price = 0 } = options;
   const keypairs = payer.publicKey.equals(authority.publicKey) ? [payer] : [payer, authority];
-  const keys = await Promise.all(keypairs.map(signingKey));
+  const signingKeys = await Promise.all(keypairs.map(signingKey));
   const count = keypairs.length;
-  const accounts = count + 2; // the signers, the buffer, the loader
-  // signatures, header, account keys, blockhash, then one instruction with two accounts
-  const fixed = 1 + 64 * count + 3 + 1 + 32 * accounts + 32 + 1 + 1 + 1 + 2;
-  const overheadBytes = fixed + 2 + writeData(0, new Uint8Array(0)).length;
+  const programs = price > 0 ? [LOADER_V3, ComputeBudgetProgram.programId] : [LOADER_V3];
+  const [buffer, loader, computeBudget] = [count, count + 1, count + 2]; // positions in the key list
+  const budget = price > 0
+    ? [
+      ComputeBudgetProgram.setComputeUnitLimit({ units: WRITE_UNITS }),
+      ComputeBudgetProgram.setComputeUnitPrice({ microLamports: price }),
+    ].flatMap(({ data }) => [computeBudget, 0, data.length, ...data])
+    : [];
+  const instructions = price > 0 ? 3 : 1;
+
+  const messageOf = (bufferKey: PublicKey, blockhash: Uint8Array, data: Uint8Array) =>
+    Uint8Array.from([
+      ...[count, count - 1, programs.length], // signers; read-only signers; read-only others
+      count + 1 + programs.length,
+      ...keypairs.flatMap(({ publicKey }) => [...publicKey.toBytes()]),
+      ...bufferKey.toBytes(),
+      ...programs.flatMap((program) => [...program.toBytes()]),
+      ...blockhash,
+      instructions,
+      ...budget,
+      ...[loader, 2, buffer, count - 1], // accounts of a write: the buffer, its authority
+      ...shortLength(data.length),
+      ...data,
+    ]);
+  const empty = messageOf(LOADER_V3, new Uint8Array(32), writeData(0, new Uint8Array(0)));
   return {
-    overheadBytes,
-    async sign(buffer, blockhash, data) {
-      const message = Uint8Array.from([
-        ...[count, count - 1, 1], // signers; read-only: the second signer, the loader
-        accounts,
-        ...keypairs.flatMap(({ publicKey }) => [...publicKey.toBytes()]),
-        ...buffer.toBytes(),
-        ...LOADER_V3.toBytes(),
-        ...blockhash,
-        ...[1, accounts - 1, 2, count, count - 1], // one instruction of the loader: buffer, authority
-        ...shortLength(data.length),
-        ...data,
-      ]);
+    overheadBytes: 1 + 64 * count + empty.length + 1, // the length of real data takes a byte more
+    async sign(bufferKey, blockhash, data) {
+      const message = messageOf(bufferKey, blockhash, data);
       const signatures = await Promise.all(
-        keys.map((key) => crypto.subtle.sign("Ed25519", key, message)),
+        signingKeys.map((key) => crypto.subtle.sign("Ed25519", key, message)),
       );
       const bytes = [count, ...signatures.flatMap((s) => [...new Uint8Array(s)]), ...message];
       return {

@@ -121,7 +121,14 @@ Deno.test("programs are deployed, upgraded and found again", async (t) => {
               }),
             ],
           });
-        const first = await deployProgram({ ...common, program });
+        const payer = Keypair.generate(); // pays, while the wallet has the authority
+        await fund(connection, payer.publicKey, 10);
+        const first = await deployProgram({
+          ...common,
+          payer,
+          program,
+          priorityFeeMicroLamports: 1000,
+        });
         assert.equal(first.kind, "deployed");
         assert.equal((await failure(create("Unbound"))).code, "DeclaredProgramIdMismatch");
         const second = await deployProgram({ ...common, so, program });

@@ -92,6 +92,31 @@ Deno.test("a silent socket is helped out by the poll, and then replaced", () =>
     await until(() => node.subscriptions() === 2);
   }));
 
+Deno.test("when the first endpoint is dead, the fallback's socket tells", async () => {
+  const node = startFakeNode();
+  node.set(account(1n), 10);
+  const dead = startFakeNode();
+  await dead.stop();
+  const connection = openConnection({ ...dead, fallbacks: [node] });
+  const stop = new AbortController();
+  const seen: bigint[] = [];
+  const done = watchCoordinator(connection, address, {
+    signal: stop.signal,
+    pollMillis: 60_000,
+    onState: ({ nonce }) => seen.push(nonce),
+  });
+  try {
+    await until(() => node.subscribers() === 1);
+    node.notify(account(2n), 11);
+    await until(() => seen.includes(2n));
+  } finally {
+    stop.abort();
+    await done;
+    await closeConnection(connection);
+    await node.stop();
+  }
+});
+
 Deno.test("a closed run ends the watch with a sentence", () =>
   watched({ pollMillis: 30 }, async ({ node, done }) => {
     node.set(null, 40);
