@@ -45,6 +45,8 @@ export interface DemoCorpusOptions {
 
 /** Raised when the text or its preparation changes, so that old files are made again. */
 const FORMAT = 1;
+/** Characters the vocabulary is learned from: all of them would take longer and change little. */
+const VOCABULARY_SAMPLE = 2_000_000;
 /** One document in this many is held out. */
 const HELD_OUT_SHARE = 20;
 
@@ -74,7 +76,7 @@ export async function prepareDemoCorpus(
 
   const documents = await readDocuments(seed, signal);
   const training = documents.filter(({ heldOut }) => !heldOut);
-  const model = trainBpe(training.map(({ text }) => text), vocabSize);
+  const model = trainBpe(sample(training), vocabSize);
   if (bpeVocabSize(model) !== vocabSize) {
     throw new PsycheError(
       "TOKENIZER_INVALID",
@@ -159,6 +161,18 @@ async function readDocuments(seed: number, signal?: AbortSignal): Promise<Docume
     );
   }
   return documents.sort((a, b) => a.order < b.order ? -1 : 1);
+}
+
+/** The first documents, up to the size that is enough to learn a vocabulary. */
+function sample(documents: readonly Document[]): string[] {
+  let characters = 0;
+  const texts: string[] = [];
+  for (const { text } of documents) {
+    if (characters >= VOCABULARY_SAMPLE) break;
+    characters += text.length;
+    texts.push(text);
+  }
+  return texts;
 }
 
 function littleEndian(tokens: readonly number[]): Uint8Array {
