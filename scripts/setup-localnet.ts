@@ -6,7 +6,7 @@ import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { prepareDemo } from "../lib/operator/prepare_demo.ts";
-import { localnetEnded, setupLocalnet } from "../lib/operator/setup_localnet.ts";
+import { setupLocalnet } from "../lib/operator/setup_localnet.ts";
 import { streamLogs } from "../lib/operator/stream_logs.ts";
 
 export const command = defineCommand({
@@ -51,13 +51,7 @@ export const command = defineCommand({
         "Streaming transaction logs. Confirmed commitment",
       ]);
       streamLogs(setup.context.connection, (lines) => lines.forEach(output.stream));
-      const interrupted = new Promise<null>((resolve) =>
-        signal.aborted
-          ? resolve(null)
-          : signal.addEventListener("abort", () => resolve(null), { once: true })
-      );
-      const end = await Promise.race([interrupted, setup.ended]);
-      if (end !== null && !signal.aborted) throw localnetEnded(end.code, end.signal);
+      await setup.finished();
     } finally {
       await setup.stop();
     }

@@ -7,6 +7,8 @@ export interface Output {
   /** A person reads the talk and wants colour. */
   readonly colour: boolean;
   readonly terminal: boolean;
+  /** The one result was written. */
+  readonly hasResult: boolean;
   /** One line of talk. */
   say(line: string): void;
   warn(line: string): void;
@@ -30,6 +32,9 @@ export function createOutput(runtime: Runtime, options: { json: boolean }): Outp
     json: options.json,
     colour,
     terminal: runtime.terminal,
+    get hasResult() {
+      return hasResult;
+    },
     say: line,
     warn: (text) => line(colour ? `\x1b[33mwarning:\x1b[0m ${text}` : `warning: ${text}`),
     rewrite(text) {

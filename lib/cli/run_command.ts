@@ -3,7 +3,8 @@ import { PsycheError } from "../error.ts";
 import { allFlags, type CommandDefinition, helpText, parseArguments } from "./command.ts";
 import type { Flags, Values } from "./flag.ts";
 import { toJson } from "./json.ts";
-import { createOutput } from "./output.ts";
+import { createOutput, type Output } from "./output.ts";
+import { divertConsole } from "./library_chatter.ts";
 import { denoRuntime, type Runtime } from "./runtime.ts";
 import { loadLayers } from "./setting_layers.ts";
 import { resolveSettings, usageError } from "./settings.ts";
@@ -25,13 +26,28 @@ export async function runCommand<F extends Flags>(
       new PsycheError("INTERRUPTED", `${definition.name} was interrupted before it had finished.`),
     );
   });
+  const restoreConsole = divertConsole((text) => {
+    if (isDebugging(runtime)) runtime.stderr(`${text}\n`);
+  });
+  // A promise that nobody awaited: the command is told to clean up, and then fails with it. Once a
+  // command is stopping, the requests that this cuts off are no news.
+  let fault: unknown;
+  const ignoreFaults = runtime.onUnhandled((reason) => {
+    if (controller.signal.aborted) return;
+    fault = reason;
+    controller.abort(toPsycheError(reason, definition.name));
+  });
+  const output = createOutput(runtime, { json: wantsJson(runtime) });
   let code = 0;
   try {
-    await execute(definition, runtime, controller.signal);
+    await execute(definition, runtime, output, controller.signal);
+    if (fault !== undefined) throw fault;
   } catch (error) {
-    code = report(error, definition.name, runtime);
+    code = report(fault ?? error, definition.name, runtime, output);
   } finally {
     stopListening();
+    ignoreFaults();
+    restoreConsole();
   }
   // Open sockets of libraries must not keep a finished command alive.
   runtime.exit(code);
@@ -40,6 +56,7 @@ export async function runCommand<F extends Flags>(
 async function execute<F extends Flags>(
   definition: CommandDefinition<F>,
   runtime: Runtime,
+  output: Output,
   signal: AbortSignal,
 ): Promise<void> {
   const parsed = parseArguments(definition, runtime.args);
@@ -48,7 +65,6 @@ async function execute<F extends Flags>(
   const settings = resolveSettings(flags, loadLayers(parsed.flags, runtime));
   const values = settings.values as Values<F> & { showConfig: boolean };
   const problems = [...parsed.problems, ...settings.problems];
-  const output = createOutput(runtime, { json: wantsJson(runtime) });
   if (values.showConfig) {
     const shown = shownSettings(definition.flags, settings);
     return output.result({ settings: shown, problems }, [...formatSettings(shown), ...problems]);
@@ -70,14 +86,18 @@ function wantsJson(runtime: Runtime): boolean {
   return runtime.args.includes("--json");
 }
 
-function report(error: unknown, command: string, runtime: Runtime): number {
+function isDebugging(runtime: Runtime): boolean {
+  return runtime.environment("PSYCHE_DEBUG") === "1";
+}
+
+function report(error: unknown, command: string, runtime: Runtime, output: Output): number {
   const known = toPsycheError(error, command);
-  if (wantsJson(runtime)) {
+  if (output.json && !output.hasResult) {
     runtime.stdout(`${toJson({ error: { code: known.code, message: known.message } })}\n`);
   } else {
     runtime.stderr(`error[${known.code}]: ${known.message}\n`);
   }
-  if (runtime.environment("PSYCHE_DEBUG") === "1") {
+  if (isDebugging(runtime)) {
     for (let cause: unknown = error; cause !== undefined; cause = (cause as Error)?.cause) {
       runtime.stderr(`${cause instanceof Error ? cause.stack : cause}\n`);
     }

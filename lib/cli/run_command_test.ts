@@ -149,6 +149,48 @@ Deno.test("an env file that was asked for must exist", async () => {
   assert.match(stderr, /nowhere\.env/);
 });
 
+const waiting = defineCommand({
+  name: "wait",
+  summary: "Waits.",
+  examples: [],
+  flags: {},
+  async run({ signal, output }) {
+    output.result({ ready: true }, ["ready"]);
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    output.say("cleaned up");
+  },
+});
+
+Deno.test("an unhandled rejection stops the command, which cleans up and fails", async () => {
+  const runtime = testRuntime([]);
+  const done = runCommand(waiting, runtime);
+  runtime.reject(new PsycheError("BACKGROUND", "Something broke."));
+  await done;
+  assert.deepEqual(runtime.exitCodes, [1]);
+  assert.equal(runtime.written.stderr, "cleaned up\nerror[BACKGROUND]: Something broke.\n");
+});
+
+Deno.test("a failure after the result leaves stdout one JSON object", async () => {
+  const runtime = testRuntime(["--json"]);
+  const done = runCommand(waiting, runtime);
+  runtime.reject(new PsycheError("BACKGROUND", "Something broke."));
+  await done;
+  assert.deepEqual(JSON.parse(runtime.written.stdout), { ready: true });
+  assert.match(runtime.written.stderr, /error\[BACKGROUND\]/);
+});
+
+Deno.test("what libraries write to the console is shown only when debugging", async () => {
+  const noisy = defineCommand({
+    ...waiting,
+    run: () => Promise.resolve(console.error("library noise")),
+  });
+  for (const [environment, expected] of [[{}, ""], [{ PSYCHE_DEBUG: "1" }, "library noise\n"]]) {
+    const runtime = testRuntime([], { environment: environment as Record<string, string> });
+    await runCommand(noisy, runtime);
+    assert.equal(runtime.written.stderr, expected);
+  }
+});
+
 Deno.test("the first interrupt aborts, the second forces", async () => {
   const runtime = testRuntime([]);
   let stopped = false;

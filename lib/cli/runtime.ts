@@ -14,6 +14,8 @@ export interface Runtime {
   terminal: boolean;
   /** Calls the handler for every interrupt or termination signal; returns the way to stop that. */
   onSignal(handler: (signal: string) => void): () => void;
+  /** Calls the handler for every rejection that nobody handled; returns the way to stop that. */
+  onUnhandled(handler: (reason: unknown) => void): () => void;
   exit(code: number): void;
 }
 
@@ -48,6 +50,14 @@ export function denoRuntime(): Runtime {
         return () => Deno.removeSignalListener(signal, listener);
       });
       return () => remove.forEach((undo) => undo());
+    },
+    onUnhandled(handler) {
+      const listener = (event: PromiseRejectionEvent) => {
+        event.preventDefault();
+        handler(event.reason);
+      };
+      globalThis.addEventListener("unhandledrejection", listener);
+      return () => globalThis.removeEventListener("unhandledrejection", listener);
     },
     exit: (code) => process.exit(code),
   };

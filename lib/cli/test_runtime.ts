@@ -7,6 +7,8 @@ export interface TestRuntime extends Runtime {
   exitCodes: number[];
   /** Delivers a signal to the command. */
   interrupt(): void;
+  /** A promise of the command was rejected and nobody cared. */
+  reject(reason: unknown): void;
 }
 
 export function testRuntime(
@@ -19,6 +21,7 @@ export function testRuntime(
 ): TestRuntime {
   const files = options.files ?? {};
   const handlers = new Set<(signal: string) => void>();
+  const faultHandlers = new Set<(reason: unknown) => void>();
   const written = { stdout: "", stderr: "" };
   const exitCodes: number[] = [];
   return {
@@ -41,6 +44,11 @@ export function testRuntime(
       handlers.add(handler);
       return () => handlers.delete(handler);
     },
+    onUnhandled(handler) {
+      faultHandlers.add(handler);
+      return () => faultHandlers.delete(handler);
+    },
+    reject: (reason) => faultHandlers.forEach((handler) => handler(reason)),
     exit: (code) => void exitCodes.push(code),
     interrupt: () => handlers.forEach((handler) => handler("SIGINT")),
   };

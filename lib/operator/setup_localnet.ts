@@ -4,6 +4,7 @@
  */
 import type { Keypair } from "@solana/web3.js";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { EVERYBODY } from "../chain/authorizer.ts";
 import { closeConnection } from "../chain/connection.ts";
 import { defaultProgramIds, type ProgramIds } from "../chain/programs.ts";
@@ -77,6 +78,10 @@ export interface LocalnetSetup {
   timings: Record<SetupStep, number>;
   /** Still connected; for streaming logs. */
   context: OperatorContext;
+  /**
+   * Resolves when the localnet was stopped or interrupted; rejects with LOCALNET_ENDED when it died.
+   */
+  finished(): Promise<void>;
   /** Resolves when the localnet has ended, wanted or not. */
   ended: Promise<{ code: number; signal: string | null }>;
   /** Ends the localnet and the connection. May be called more than once. */
@@ -130,23 +135,29 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
     const { rpcUrl, wsUrl, pid, ended } = localnet;
     const { runId } = options;
     const { programIds } = context;
+    const finished = async () => {
+      const { code, signal } = await ended;
+      const wanted = await isWanted(() => stopped || options.signal?.aborted === true);
+      if (!wanted) throw localnetEnded(code, signal);
+    };
     return {
-      rpcUrl,
-      wsUrl,
-      pid,
-      programIds,
-      runId,
-      coordinatorAddress,
-      timings,
-      context,
-      ended,
+      ...{ rpcUrl, wsUrl, pid, programIds, runId, coordinatorAddress, timings, context, ended },
+      finished,
       stop,
     };
   } catch (error) {
     await stop();
+    options.signal?.throwIfAborted();
     signal.throwIfAborted();
     throw error;
   }
+}
+
+/** Ctrl+C in a terminal interrupts the localnet too, and the news of its end may come first. */
+async function isWanted(wanted: () => boolean): Promise<boolean> {
+  const until = performance.now() + 500;
+  while (!wanted() && performance.now() < until) await delay(10);
+  return wanted();
 }
 
 /** The error of a localnet that ended by itself. */
