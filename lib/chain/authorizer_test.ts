@@ -83,7 +83,7 @@ Deno.test("decoding agrees with Anchor's coder, and refuses what is cut off", as
       });
       assert.equal(data.length, 90 + value.scope.length + 32 * value.delegates.length);
       const decoded = authorizer.decodeAuthorization(data);
-      const words = ({ scope, ...rest }: typeof value) =>
+      const words = ({ scope, ...rest }: authorizer.Authorization) =>
         JSON.stringify({ ...rest, scope: hex(scope), grantorUpdateUnixTimestamp: 0 });
       assert.equal(words(decoded), words(value));
       assert.equal(decoded.grantorUpdateUnixTimestamp, value.grantorUpdateUnixTimestamp);
