@@ -168,6 +168,24 @@ test("a batch cut into pieces trains like the whole batch", async ({ open }) => 
   assert.ok(Math.abs(sums[0] / sums[1] - 1) < 1e-4, `${sums}`);
 });
 
+test("batches of many sizes give the losses of their rows", async ({ open }) => {
+  const trainer = await open({ microBatchSize: 8 });
+  const rows = countingRows(6, 3);
+  const single: number[] = [];
+  for (let b = 0; b < 6; b++) {
+    single.push(await trainer.evaluate(rows.subarray(b * SEQUENCE, (b + 1) * SEQUENCE), 1));
+  }
+  // More sizes than graphs are kept, then the first again.
+  for (const batch of [1, 2, 3, 4, 5, 6, 1]) {
+    const expected = single.slice(0, batch).reduce((a, b) => a + b) / batch;
+    const tokens = rows.subarray(0, batch * SEQUENCE);
+    const { loss } = await trainer.train({ ...request(0), tokens, batch, lr: 0 });
+    for (const found of [await trainer.evaluate(tokens, batch), loss]) {
+      assert.ok(Math.abs(found - expected) < 1e-5, `${batch} rows: ${found}, not ${expected}`);
+    }
+  }
+});
+
 test("an aborted batch rejects, changes nothing and the trainer goes on", async ({ open }) => {
   const [trainer, untouched] = await Promise.all([
     open({ microBatchSize: 1 }),
