@@ -43,7 +43,9 @@ impl<'a> Accounts<'a> {
         self.program(&SYSTEM_PROGRAM, "system_program")
     }
 
+    // Inlined: the back end passes at most five values to a function.
     /// A borsh account of `owner`; the caller decodes what follows the discriminator.
+    #[inline(always)]
     pub fn borsh(
         &mut self,
         owner: &Address,
@@ -58,6 +60,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// A zero-copy account of `owner`.
+    #[inline(always)]
     pub fn zero_copy(
         &mut self,
         owner: &Address,
@@ -69,6 +72,7 @@ impl<'a> Accounts<'a> {
     }
 }
 
+#[inline(always)]
 fn typed(
     account: AccountView,
     owner: &Address,

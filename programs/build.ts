@@ -1,0 +1,150 @@
+/**
+ * Builds the on-chain programs with the distribution's own Rust and LLVM packages; see README.md.
+ *
+ * cargo makes one bitcode file a program, llc turns it into a BPF object, and `sbpf_linker.ts` into
+ * the file that is deployed. The same sources and packages give the same bytes.
+ */
+import { createHash } from "node:crypto";
+import { PsycheError } from "../lib/error.ts";
+import { linkSbpf } from "./sbpf_linker.ts";
+
+/** Every program, by the name of its crate and file. */
+export const PROGRAMS = ["authorizer", "coordinator", "placeholder"] as const;
+
+/** Packages of Debian 12 (security updates) that hold the tools. */
+export const TOOLCHAIN_PACKAGES = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22"] as const;
+
+// By their full path: another Rust, without the library sources, may stand first in PATH.
+const CARGO = "/usr/bin/cargo";
+const RUSTC = "/usr/bin/rustc";
+const LLVM = "/usr/lib/llvm-22/bin/";
+const TARGET = "bpfel-unknown-none";
+
+/** What `checksums.json` records. */
+export interface Checksums {
+  /** First line of each tool's version. */
+  toolchain: Record<string, string>;
+  /** SHA-256 of each program file, in hexadecimal. */
+  sha256: Record<string, string>;
+}
+
+/** Where sources are read and built files go. */
+export interface BuildFolders {
+  /** The folder with `Cargo.toml`. */
+  sources: string;
+  /** Cargo's target folder. */
+  target: string;
+}
+
+export type BuiltPrograms = Map<string, Uint8Array>;
+
+/**
+ * Builds all programs and returns their bytes by name; writes only below `folders.target`.
+ *
+ * @throws PsycheError `TOOLCHAIN_MISSING`, `PROGRAM_BUILD_FAILED`, `PROGRAM_LINK_FAILED`.
+ */
+export async function buildPrograms(
+  folders: BuildFolders,
+  signal: AbortSignal,
+): Promise<BuiltPrograms> {
+  const { sources, target } = folders;
+  await run(CARGO, [
+    "build",
+    "--locked",
+    "--release",
+    `--target=${TARGET}`,
+    "-Zbuild-std=core",
+    ...PROGRAMS.flatMap((name) => ["-p", `psyche-${name}`]),
+  ], {
+    signal,
+    cwd: sources,
+    env: {
+      RUSTC,
+      CARGO_TARGET_DIR: target,
+      // The library is built from source and SBPF v0 is instruction set v2: both need unstable flags.
+      RUSTC_BOOTSTRAP: "1",
+      // No source locations: they would put this machine's paths into the programs.
+      CARGO_ENCODED_RUSTFLAGS: ["-Zlocation-detail=none", "-Ctarget-cpu=v2"].join("\x1f"),
+      CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER: `${sources}/collect_object.sh`,
+    },
+  });
+  const built: BuiltPrograms = new Map();
+  for (const name of PROGRAMS) {
+    const stem = `${target}/${TARGET}/release/libpsyche_${name}`;
+    built.set(name, linkSbpf(await compile(stem, signal)));
+  }
+  return built;
+}
+
+/** Bitcode to a BPF object. */
+async function compile(stem: string, signal: AbortSignal): Promise<Uint8Array> {
+  await run(`${LLVM}llvm-dis`, [`${stem}.so`, "-o", `${stem}.ll`], { signal });
+  // A result returned through memory is an ordinary pointer here; the back end refuses the marker.
+  const assembly = await Deno.readTextFile(`${stem}.ll`);
+  await Deno.writeTextFile(`${stem}.ll`, assembly.replaceAll(/ sret\([^)]*\)/g, ""));
+  await run(`${LLVM}llc`, [
+    "-march=bpfel",
+    "-mcpu=v2",
+    "-mattr=+allows-misaligned-mem-access",
+    "-bpf-stack-size=4096",
+    "-filetype=obj",
+    "-O3",
+    `${stem}.ll`,
+    "-o",
+    `${stem}.o`,
+  ], { signal });
+  return await Deno.readFile(`${stem}.o`);
+}
+
+/** The versions of the tools and the hashes of built programs. */
+export async function checksumsOf(built: BuiltPrograms, signal: AbortSignal): Promise<Checksums> {
+  const version = async (program: string, pattern: RegExp) =>
+    (await run(program, ["--version"], { signal })).match(pattern)?.[0].trim() ?? "unknown";
+  return {
+    toolchain: {
+      rustc: await version(RUSTC, /^rustc \S+/),
+      cargo: await version(CARGO, /^cargo \S+/),
+      llc: await version(`${LLVM}llc`, /LLVM version \S+/),
+    },
+    sha256: Object.fromEntries(
+      [...built].map(([name, bytes]) => [
+        `${name}.so`,
+        createHash("sha256").update(bytes).digest("hex"),
+      ]),
+    ),
+  };
+}
+
+/** Installs the tools; needs root. @throws PsycheError `TOOLCHAIN_MISSING`. */
+export async function installToolchain(signal: AbortSignal): Promise<void> {
+  await run("apt-get", ["install", "-y", "--no-install-recommends", ...TOOLCHAIN_PACKAGES], {
+    signal,
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+  });
+}
+
+async function run(
+  program: string,
+  args: string[],
+  options: { signal: AbortSignal; cwd?: string; env?: Record<string, string> },
+): Promise<string> {
+  let output;
+  try {
+    output = await new Deno.Command(program, { args, ...options }).output();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new PsycheError(
+      "TOOLCHAIN_MISSING",
+      `${program} is not installed; install the Debian packages ${TOOLCHAIN_PACKAGES.join(", ")}.`,
+      { cause },
+    );
+  }
+  if (!output.success) {
+    throw new PsycheError(
+      "PROGRAM_BUILD_FAILED",
+      `${program} ended with code ${output.code}; correct what it reports:\n` +
+        new TextDecoder().decode(output.stderr).trim(),
+    );
+  }
+  return new TextDecoder().decode(output.stdout);
+}
