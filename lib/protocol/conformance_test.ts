@@ -1,20 +1,12 @@
 /** The trace of docs/protocol/coordinator-state-machine.md section 15. */
 import assert from "node:assert/strict";
 import { type CoordinatorState, type NodeIdentity, RunState } from "./coordinator_state.ts";
-import { emptyBloom } from "./bloom.ts";
 import { selectRoundCommittee } from "./committee.ts";
 import { decodeCoordinatorAccount, encodeCoordinatorAccount } from "./coordinator_account.ts";
-import { emptyCoordinatorState } from "./empty_state.ts";
 import { roundSeed } from "./round_seed.ts";
 import { currentRound } from "./run_state.ts";
-import {
-  joinRun,
-  setFutureEpochRates,
-  setPaused,
-  tick,
-  updateRun,
-  witness,
-} from "./transitions.ts";
+import { joinRun, setFutureEpochRates, setPaused, tick, witness } from "./transitions.ts";
+import { configuredRun, identity, witnessOf } from "./state_fixture.ts";
 import { nextTimeout, tickWouldChange } from "./tick.ts";
 
 const TRACE = `
@@ -36,48 +28,6 @@ const TRACE = `
 | 1053 | 158 | tick | Cooldown | 1053 | 5 | 0 | 3 | 3 | 14 | 960701815514120423 | 0 | 5 | 2 | 0 | Hub |
 | 1058 | 168 | tick | WaitingForMembers | 1058 | 5 | 1 | 3 | 3 | 14 | 960701815514120423 | 0 | 5 | 2 | 20 | P2P |
 `;
-
-function identity(byte: number): NodeIdentity {
-  return {
-    signer: new Uint8Array(32).fill(byte),
-    p2pIdentity: new Uint8Array(32).fill(byte + 100),
-  };
-}
-
-function configuredRun(witnessNodes: number, minClients: number): CoordinatorState {
-  const state = emptyCoordinatorState("trace", "test");
-  updateRun(state, {
-    config: {
-      ...state.config,
-      initMinClients: minClients,
-      minClients,
-      waitingForMembersExtraTime: 3,
-      warmupTime: 10n,
-      maxRoundTrainTime: 15n,
-      roundWitnessTime: 4n,
-      cooldownTime: 5n,
-      epochTime: 30n,
-      witnessNodes,
-      globalBatchSizeStart: 4,
-      globalBatchSizeEnd: 8,
-      globalBatchSizeWarmupTokens: 2048n,
-      totalSteps: 100,
-    },
-    model: {
-      ...state.model,
-      maxSeqLen: 64,
-      checkpoint: { kind: "Hub", repo: { repoId: "a/b", revision: null } },
-      optimizer: {
-        kind: "AdamW",
-        betas: [0.5, 0.5],
-        weightDecay: 0,
-        eps: 1,
-        clipGradNorm: null,
-      },
-    },
-  });
-  return state;
-}
 
 /** The cells of the table after the event's name. */
 function row(state: CoordinatorState): string {
@@ -106,7 +56,7 @@ Deno.test("the state machine reproduces the conformance trace", () => {
     B: identity(2),
     C: identity(3),
   };
-  let state = configuredRun(1, 2);
+  let state = configuredRun();
   setFutureEpochRates(state, { earningRateTotalShared: 900n });
   state.nonce = 0n;
   for (const line of TRACE.trim().split("\n")) {
@@ -125,12 +75,7 @@ Deno.test("the state machine reproduces the conformance trace", () => {
       const index = [0, 1, 2].find((i) => selection.isWitness(i))!;
       const from = members[event.at(-1)!].signer;
       assert.deepEqual(state.epochState.clients[index].id.signer, from);
-      witness(state, from, {
-        proof: selection.witnessProof(index),
-        participantBloom: emptyBloom(),
-        broadcastBloom: emptyBloom(),
-        broadcastMerkle: new Uint8Array(32),
-      }, clock);
+      witness(state, from, witnessOf(state, index), clock);
     } else {
       setPaused(state, false, clock);
     }
@@ -149,15 +94,14 @@ Deno.test("the state machine reproduces the conformance trace", () => {
 });
 
 Deno.test("an epoch of 240 clients has four rounds and pays each the floored share", () => {
-  const state = configuredRun(0, 240);
-  updateRun(state, {
-    config: {
-      ...state.config,
-      globalBatchSizeStart: 256,
-      globalBatchSizeEnd: 256,
-      roundWitnessTime: 10n,
-      cooldownTime: 88n,
-    },
+  const state = configuredRun({
+    witnessNodes: 0,
+    initMinClients: 240,
+    minClients: 240,
+    globalBatchSizeStart: 256,
+    globalBatchSizeEnd: 256,
+    roundWitnessTime: 10n,
+    cooldownTime: 88n,
   });
   setFutureEpochRates(state, { earningRateTotalShared: 444444n });
   let now = 1000n;
@@ -176,12 +120,7 @@ Deno.test("an epoch of 240 clients has four rounds and pays each the floored sha
       const elected = clients.map((_, i) => i).filter((i) => selection.isWitness(i));
       assert.equal(elected.length, 32);
       for (const index of elected) {
-        witness(state, clients[index].id.signer, {
-          proof: selection.witnessProof(index),
-          participantBloom: emptyBloom(),
-          broadcastBloom: emptyBloom(),
-          broadcastMerkle: new Uint8Array(32),
-        }, clock());
+        witness(state, clients[index].id.signer, witnessOf(state, index), clock());
       }
     }
   }
