@@ -1,5 +1,6 @@
 /** Waiting for one signed transaction while sending the same bytes again and again. */
 import type { Commitment, Connection } from "@solana/web3.js";
+import { PsycheError } from "../error.ts";
 import { RpcError, rpcRequest } from "./rpc.ts";
 import { sleep } from "./sleep.ts";
 
@@ -14,12 +15,16 @@ export type Outcome =
   | { kind: "landed"; slot: number; err: unknown }
   /** The node refused it before it could run. */
   | { kind: "refused"; err: unknown; logs: string[] }
-  | { kind: "expired" };
+  | { kind: "expired" }
+  /** The cluster stopped answering; the transaction may have run or not. */
+  | { kind: "unknown"; cause: unknown };
 
 const COMMITMENT: Commitment = "confirmed";
 const REBROADCAST_MILLIS = 2000;
 const FIRST_POLL_MILLIS = 100;
 const LAST_POLL_MILLIS = 1000;
+/** How long a cluster may give no answer before the outcome is called unknown. */
+const MAX_OUTAGE_MILLIS = 60_000;
 
 /**
  * Send until the outcome is certain. Because the bytes never change, the transaction runs at most once.
@@ -37,37 +42,58 @@ export async function sendUntilCertain(
     notified = askAtOnce = true; // web3.js has dropped the subscription by itself
     wake();
   }, COMMITMENT);
-  try {
-    const refusal = await broadcast(connection, signed);
-    if (refusal) return refusal;
-    let lastSent = Date.now();
-    let pollMillis = FIRST_POLL_MILLIS;
-    let expiredPolls = 0;
-    while (true) {
-      signal?.throwIfAborted();
-      if (!askAtOnce) {
-        const woken = new AbortController();
-        wake = () => woken.abort();
-        const signals = [woken.signal, ...(signal ? [signal] : [])];
-        await sleep(pollMillis, AbortSignal.any(signals)).catch(() => signal?.throwIfAborted());
-        pollMillis = Math.min(LAST_POLL_MILLIS, pollMillis * 1.5);
-      }
-      askAtOnce = false;
+  const pause = async (millis: number) => {
+    if (!askAtOnce) {
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      const signals = [woken.signal, ...(signal ? [signal] : [])];
+      await sleep(millis, AbortSignal.any(signals)).catch(() => {});
+    }
+    askAtOnce = false;
+    signal?.throwIfAborted();
+  };
 
+  let lastSent = 0;
+  let lastAnswer = Date.now();
+  let expiredPolls = 0;
+  /** One look at the chain, and one more broadcast when it is time. */
+  const step = async (): Promise<Outcome | undefined> => {
+    if (lastSent > 0) {
       const landed = await statusOf(connection, signed.signature, expiredPolls > 0);
       if (landed) return landed;
-      if (Date.now() - lastSent < REBROADCAST_MILLIS) continue;
-      lastSent = Date.now();
+      if (Date.now() - lastSent < REBROADCAST_MILLIS) return undefined;
       if (await connection.getBlockHeight(COMMITMENT) > signed.lastValidBlockHeight) {
+        lastSent = Date.now();
         // Twice, since the node that answers about heights may be ahead of the one about statuses.
-        if (++expiredPolls > 1) return { kind: "expired" };
-      } else {
-        await broadcast(connection, signed);
+        return ++expiredPolls > 1 ? { kind: "expired" } : undefined;
       }
+    }
+    lastSent = Date.now();
+    return await broadcast(connection, signed);
+  };
+
+  try {
+    for (let millis = FIRST_POLL_MILLIS;; millis = Math.min(LAST_POLL_MILLIS, millis * 1.5)) {
+      try {
+        const outcome = await step();
+        if (outcome) return outcome;
+        lastAnswer = Date.now();
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!isOutage(error)) throw error;
+        // The request may have arrived all the same, so the way back is to keep asking.
+        if (Date.now() - lastAnswer > MAX_OUTAGE_MILLIS) return { kind: "unknown", cause: error };
+      }
+      await pause(millis);
     }
   } finally {
     if (!notified) connection.removeSignatureListener(subscription).catch(() => {});
   }
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof PsycheError &&
+    (error.code === "RPC_UNREACHABLE" || error.code === "RPC_RATE_LIMITED");
 }
 
 async function statusOf(

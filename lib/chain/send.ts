@@ -42,7 +42,7 @@ const MAX_SIGNATURES = 3;
 /**
  * Send `instructions` in one transaction and wait until it is confirmed.
  * @throws TransactionFailedError when a program refuses it: `code` is the program's error name
- * @throws PsycheError TRANSACTION_TOO_LARGE, SIGNER_MISSING, TRANSACTION_EXPIRED, RPC_...
+ * @throws PsycheError TRANSACTION_TOO_LARGE, SIGNER_MISSING, TRANSACTION_EXPIRED, TRANSACTION_UNCERTAIN, RPC_...
  */
 export async function sendInstructions(options: SendOptions): Promise<SendResult> {
   const { connection, signal } = options;
@@ -65,6 +65,15 @@ export async function sendInstructions(options: SendOptions): Promise<SendResult
       { signature, bytes, lastValidBlockHeight },
       signal,
     );
+    if (outcome.kind === "unknown") {
+      throw new PsycheError(
+        "TRANSACTION_UNCERTAIN",
+        `${options.label} was sent to ${
+          clusterOf(connection)
+        }, which then stopped answering; look up transaction ${signature} before you try again.`,
+        { cause: outcome.cause },
+      );
+    }
     if (outcome.kind !== "expired") return await settle(options, built, signature, outcome);
   }
   throw new PsycheError(
@@ -79,7 +88,7 @@ async function settle(
   options: SendOptions,
   built: BuiltTransaction,
   signature: string,
-  outcome: Exclude<Outcome, { kind: "expired" }>,
+  outcome: Extract<Outcome, { err: unknown }>,
 ): Promise<SendResult> {
   const details = outcome.kind === "landed"
     ? await landedDetails(options.connection, signature, options.signal)

@@ -136,6 +136,8 @@ async function broadcast(
     const how = { encoding: "base64", skipPreflight: true, maxRetries: 0 };
     await rpcRequest(connection, "sendTransaction", [base64, how]);
   } catch (error) {
+    // Too fast for this cluster: the chunk goes out again with the next rebroadcast.
+    if (error instanceof PsycheError && error.code === "RPC_RATE_LIMITED") return;
     if (!(error instanceof RpcError)) throw error;
     const data = error.data as { err?: unknown; logs?: string[] } | undefined;
     if (data?.err === "AlreadyProcessed" || data?.err === "BlockhashNotFound") return;
@@ -156,7 +158,12 @@ function writeFailure(err: unknown, options: WriteBufferOptions, logs: string[])
 async function forEachBounded<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async () => {
-    while (next < items.length) await work(items[next++]);
+    try {
+      while (next < items.length) await work(items[next++]);
+    } catch (error) {
+      next = items.length; // the other workers stop as well
+      throw error;
+    }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 }

@@ -106,6 +106,16 @@ Deno.test("a transaction survives a bad network and runs exactly once", async (t
       assert.equal(bodies.size, 2);
     });
 
+    await t.step("the cluster is away for some seconds in the middle", async () => {
+      let away = 0;
+      const { arrived } = await sendOver((url, init, pass) => {
+        if (methodOf(init) === "sendTransaction") away ||= Date.now();
+        if (away && Date.now() - away < 3000) return Promise.reject(new TypeError("refused"));
+        return pass(url, init);
+      });
+      assert.equal(arrived, 1_000_000);
+    });
+
     await t.step("a cluster that is gone is named", async () => {
       const error = await sendOver(() => Promise.reject(new TypeError("refused"))).catch((e) => e);
       assert.ok(error instanceof PsycheError);
