@@ -67,7 +67,7 @@ function witnessAll(state: CoordinatorState): void {
 const now = (state: CoordinatorState) => at(state.runStateStartUnixTimestamp);
 const refuses = (code: string, action: () => unknown) => assert.throws(action, { code });
 
-Deno.test("joining: new, known, too many, and never while finished clients tick", () => {
+Deno.test("joining: new, known and too many", () => {
   refuses(
     "MoreClientsThanBatches",
     () => joinRun(emptyCoordinatorState("", ""), identity(1), at(1)),
@@ -320,13 +320,15 @@ Deno.test("the last step finishes the run", () => {
   assert.equal(nextTimeout(state), null);
 });
 
-/** Something that happens to a run: who does it, and how many seconds later. */
+/** Something that happens to a run: who does it, and how many seconds later (-1: when a tick is due). */
 const events = fc.record({
-  kind: fc.constantFrom(
-    ...["tick", "tick", "join", "witness", "witness", "warmup", "pause", "resume", "health"],
+  kind: fc.oneof(
+    { weight: 12, arbitrary: fc.constantFrom("tick", "witness") },
+    { weight: 4, arbitrary: fc.constantFrom("join", "warmup", "health") },
+    { weight: 1, arbitrary: fc.constantFrom("pause", "resume", "resume") },
   ),
-  who: fc.nat(4),
-  wait: fc.constantFrom(0, 0, 0, 1, 3, 4, 5, 10, 15),
+  who: fc.nat(3),
+  wait: fc.constantFrom(0, 0, 0, -1, -1, 1, 5),
 });
 
 function happen(state: CoordinatorState, kind: string, who: number, now: bigint): void {
@@ -357,14 +359,15 @@ function happen(state: CoordinatorState, kind: string, who: number, now: bigint)
 Deno.test("whatever happens, the run stays consistent and ticks are foreseen", () => {
   fc.assert(
     fc.property(
-      fc.array(events, { maxLength: 120 }),
+      fc.array(events, { minLength: 100, maxLength: 200, size: "max" }),
       fc.integer({ min: 0, max: 2 }),
       (history, witnessNodes) => {
         let state = configuredRun({ witnessNodes, totalSteps: 12 });
         let now = 1000n;
         setPaused(state, false, at(now));
         for (const { kind, who, wait } of history) {
-          now += BigInt(wait);
+          const due = nextTimeout(state) ?? now;
+          now = wait >= 0 ? now + BigInt(wait) : due > now ? due : now;
           const next = cloneState(state);
           const foreseen = tickWouldChange(state, now);
           try {
@@ -383,10 +386,10 @@ Deno.test("whatever happens, the run stays consistent and ticks are foreseen", (
             assert.equal(state.epochState.roundsHead, height % 4);
           }
           assert.ok(state.progress.step <= state.config.totalSteps);
-          assert.deepEqual(decodeCoordinatorAccount(encodeCoordinatorAccount(state)), state);
         }
+        assert.deepEqual(decodeCoordinatorAccount(encodeCoordinatorAccount(state)), state);
       },
     ),
-    { seed: seed(), numRuns: 60 },
+    { seed: seed(), numRuns: 25 },
   );
 });
