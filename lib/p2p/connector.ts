@@ -8,7 +8,8 @@ import { peerIdOfKey } from "./peer_key.ts";
 import type { PeerDirectory } from "./peer_directory.ts";
 
 const PASS_INTERVAL_MS = 250;
-const DIAL_TIMEOUT_MS = 5_000;
+/** Several addresses, at two seconds each. */
+const DIAL_TIMEOUT_MS = 16_000;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5_000;
 const MAX_PARALLEL_DIALS = 16;

@@ -321,7 +321,7 @@ class Libp2pPeerNetwork implements PeerNetwork {
 
   #receiveFrame(from: string, kind: number, body: Uint8Array): void {
     if (kind === LinkFrame.Message) return this.#mesh.receive(from, body);
-    if (kind === LinkFrame.RecordsWanted) return this.#exchange.sendAll(from);
+    if (kind === LinkFrame.RecordsWanted) return this.#exchange.answer(from);
     if (kind === LinkFrame.Records) return this.#exchange.receive(new TextDecoder().decode(body));
     this.#dropped.unknown_kind = (this.#dropped.unknown_kind ?? 0) + 1;
   }

@@ -21,8 +21,11 @@ export interface ReadFrameOptions {
 const PAUSE_ABOVE = 1 << 20;
 /** Frames up to this size are sent in one piece with their header. */
 const JOIN_BELOW = 1 << 16;
+/** Bytes that may wait to be sent before `send` does. */
+const QUEUE_BELOW = 1 << 20;
 /** A neighbour that cannot take a frame for this long is given up. */
 const SEND_TIMEOUT_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /** One side of a framed conversation; reads are sequential (one `read` at a time). */
 export class FrameStream {
@@ -30,6 +33,9 @@ export class FrameStream {
   readonly #traffic: Traffic;
   readonly #pieces: Uint8Array[] = [];
   #buffered = 0;
+  /** Bytes that the current `read` waits for. */
+  #wanted = 0;
+  #resuming = false;
   #ended = false;
   #wake: (() => void) | null = null;
 
@@ -56,12 +62,8 @@ export class FrameStream {
    */
   async send(frame: Uint8Array, signal?: AbortSignal): Promise<void> {
     try {
-      if (!this.#write(frame)) {
-        const timeout = AbortSignal.timeout(SEND_TIMEOUT_MS);
-        await this.#stream.onDrain({
-          signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
-        });
-      }
+      this.#write(frame);
+      if (this.#stream.writeBufferLength > QUEUE_BELOW) await this.#queueSent(signal);
     } catch (cause) {
       signal?.throwIfAborted();
       throw new PsycheError(
@@ -104,7 +106,12 @@ export class FrameStream {
 
   /** Nothing more will be sent; what was sent is delivered. */
   async finish(): Promise<void> {
-    await this.#stream.close({ signal: AbortSignal.timeout(1000) }).catch(() => this.abort());
+    try {
+      if (this.#stream.writeBufferLength > 0) await this.#queueSent();
+      await this.#stream.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) });
+    } catch {
+      this.abort();
+    }
   }
 
   /** Ends both directions at once. */
@@ -112,14 +119,34 @@ export class FrameStream {
     this.#stream.abort(new Error(reason));
   }
 
-  #write(frame: Uint8Array): boolean {
+  #write(frame: Uint8Array): void {
     const joined = frame.length <= JOIN_BELOW;
     const first = new Uint8Array(joined ? 4 + frame.length : 4);
     new DataView(first.buffer).setUint32(0, frame.length);
     if (joined) first.set(frame, 4);
-    const ready = this.#stream.send(first);
+    this.#stream.send(first);
+    if (!joined) this.#stream.send(frame);
     this.#traffic.bytesSent += frame.length + 4;
-    return joined ? ready : this.#stream.send(frame);
+  }
+
+  /**
+   * Waits until nothing is queued. Not for "drain": that also comes when the connection as a whole
+   * can take more while this stream's receiver cannot.
+   */
+  async #queueSent(signal?: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const done = new AbortController();
+    const once = { once: true, signal: done.signal };
+    this.#stream.addEventListener("idle", () => resolve(), once);
+    this.#stream.addEventListener("close", () => reject(new Error("the stream was closed")), once);
+    signal?.addEventListener("abort", () => reject(signal.reason), once);
+    const timer = setTimeout(() => reject(new Error("the peer takes no data")), SEND_TIMEOUT_MS);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      done.abort();
+    }
   }
 
   #receive(data: Uint8Array | Iterable<Uint8Array>): void {
@@ -127,7 +154,7 @@ export class FrameStream {
       this.#pieces.push(piece);
       this.#buffered += piece.length;
     }
-    if (this.#buffered > PAUSE_ABOVE) this.#setPaused(true);
+    this.#adjustFlow();
     this.#wakeUp();
   }
 
@@ -141,15 +168,28 @@ export class FrameStream {
     this.#wake = null;
   }
 
-  #setPaused(paused: boolean): void {
-    const status = this.#stream.readStatus;
-    if (paused && status === "readable") this.#stream.pause();
-    if (!paused && status === "paused") this.#stream.resume();
+  /** Pauses the sender while much more is buffered than anybody waits for. */
+  #adjustFlow(): void {
+    // Resuming delivers at once what waited; pausing inside of that would leave stream and muxer
+    // disagreeing about whether data may come.
+    if (this.#resuming) return;
+    const status = () => this.#stream.readStatus;
+    const tooMuch = () => this.#buffered > Math.max(PAUSE_ABOVE, this.#wanted);
+    if (status() === "paused" && !tooMuch()) {
+      this.#resuming = true;
+      try {
+        this.#stream.resume();
+      } finally {
+        this.#resuming = false;
+      }
+    }
+    if (status() === "readable" && tooMuch()) this.#stream.pause();
   }
 
   async #take(size: number, options: ReadFrameOptions, deadline: number): Promise<Uint8Array> {
+    this.#wanted = size;
     while (this.#buffered < size) {
-      this.#setPaused(false);
+      this.#adjustFlow();
       if (this.#buffered >= size) break;
       if (this.#ended) {
         throw new PsycheError(
@@ -171,7 +211,8 @@ export class FrameStream {
       else this.#pieces[0] = piece.subarray(part.length);
     }
     this.#buffered -= size;
-    if (this.#buffered <= PAUSE_ABOVE / 2) this.#setPaused(false);
+    this.#wanted = 0;
+    this.#adjustFlow();
     return taken;
   }
 

@@ -46,6 +46,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2p> {
       inboundConnectionThreshold: 64, // per second and host: a machine may run many clients
       maxIncomingPendingConnections: 64,
       inboundUpgradeTimeout: 5_000,
+      addressDialTimeout: 2_000, // addresses are tried in turn, and some lead nowhere from here
     },
     // A machine that vanished without closing is noticed by these pings.
     connectionMonitor: {

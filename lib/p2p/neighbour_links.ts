@@ -20,7 +20,8 @@ export const MAX_LINK_FRAME = 1 << 16;
 /** Bytes waiting for one slow neighbour above which frames for it are dropped. */
 const MAX_QUEUED = 1 << 20;
 const OPEN_TIMEOUT_MS = 5_000;
-const REOPEN_WAIT_MS = 200;
+const FIRST_REOPEN_WAIT_MS = 200;
+const LAST_REOPEN_WAIT_MS = 5_000;
 
 export class NeighbourLinks {
   readonly #node: Libp2p;
@@ -30,6 +31,8 @@ export class NeighbourLinks {
   readonly #onUp: (key: string) => void;
   readonly #links = new Map<string, FrameStream>();
   readonly #opening = new Set<string>();
+  /** Failures in a row to keep a link to a connected peer. */
+  readonly #failures = new Map<string, number>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #closed = false;
 
@@ -89,7 +92,9 @@ export class NeighbourLinks {
 
   #connected(peer: PeerId): void {
     const key = keyOfPeerId(peer);
-    if (key !== null) this.#open(key);
+    if (key === null) return;
+    this.#failures.delete(key);
+    this.#open(key);
   }
 
   async #open(key: string): Promise<void> {
@@ -124,10 +129,12 @@ export class NeighbourLinks {
   /** The peer may still be there through a second connection; if not, this ends at `#open`. */
   #reopenLater(key: string): void {
     if (this.#closed) return;
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, failures + 1);
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#open(key);
-    }, REOPEN_WAIT_MS);
+    }, Math.min(LAST_REOPEN_WAIT_MS, FIRST_REOPEN_WAIT_MS * 2 ** failures));
     this.#timers.add(timer);
   }
 

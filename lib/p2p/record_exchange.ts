@@ -13,12 +13,15 @@ import type { PeerDirectory } from "./peer_directory.ts";
 
 const FANOUT = 4;
 const ASK_INTERVAL_MS = 2_000;
+/** A neighbour that asks more often is not answered: the question is short and the answer long. */
+const ANSWER_INTERVAL_MS = 1_000;
 
 export class RecordExchange {
   readonly #directory: PeerDirectory;
   readonly #links: NeighbourLinks;
   readonly #own: () => AddressRecord | null;
   readonly #onNew: () => void;
+  readonly #answered = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: {
@@ -49,6 +52,14 @@ export class RecordExchange {
     const records = this.#directory.records(Date.now()).filter((record) => record.key !== key);
     if (own !== null) records.unshift(own);
     for (const frame of recordFrames(records)) this.#links.send(key, frame);
+  }
+
+  /** Answers a neighbour that wants records. */
+  answer(key: string): void {
+    const now = performance.now();
+    if (now - (this.#answered.get(key) ?? -Infinity) < ANSWER_INTERVAL_MS) return;
+    this.#answered.set(key, now);
+    this.sendAll(key);
   }
 
   /** Sends one record to a few neighbours. */

@@ -123,6 +123,12 @@ export class RawPeer implements AsyncDisposable {
     return new FrameStream(stream, { bytesSent: 0, bytesReceived: 0 });
   }
 
+  /** Dials another raw peer and opens a stream of a protocol to it. */
+  async dial(peer: RawPeer, protocol: string): Promise<FrameStream> {
+    const stream = await this.#node.dialProtocol(peer.#node.getMultiaddrs(), protocol);
+    return new FrameStream(stream, { bytesSent: 0, bytesReceived: 0 });
+  }
+
   /** Answers a protocol. */
   async serve(
     protocol: string,
