@@ -24,8 +24,13 @@ export async function applyRound(options: {
   emit: EventSink;
   signal: AbortSignal;
 }): Promise<{ results: number; response: ApplyResponse }> {
-  const { state, record, exchange, trainer, emit, signal } = options;
-  const accepted = acceptedAnnouncements(options);
+  const { state, record, witnesses, exchange, trainer, emit, signal } = options;
+  let { accepted, missing } = acceptedAnnouncements(options);
+  if (missing.length > 0 && witnesses.length > 0) {
+    await exchange.reconcile(record, signal);
+    ({ accepted, missing } = acceptedAnnouncements(options));
+  }
+  for (const batch of missing) emit({ type: "untrained_batch", step: record.step, ...batch });
   const results: DistroResult[] = [];
   for (const announcement of accepted) {
     const result = await exchange.obtain(record, announcement, signal);
@@ -45,34 +50,31 @@ export async function applyRound(options: {
   return { results: results.length, response };
 }
 
-/** One announcement for each batch that the witnesses accepted, by ascending batch. */
-function acceptedAnnouncements(options: {
+/** One announcement for each batch that the witnesses accepted, by ascending batch; and the rest. */
+function acceptedAnnouncements({ state, record, witnesses }: {
   state: CoordinatorState;
   record: RoundRecord;
   witnesses: Witness[];
-  emit: EventSink;
-}): Announcement[] {
-  const { state, record, witnesses, emit } = options;
-  if (record.assignments.size === 0 || witnesses.length === 0) return [];
-  const required = quorum(witnesses.length, state.config.witnessNodes);
+}): { accepted: Announcement[]; missing: { batch: string; expected: string }[] } {
+  const required = witnesses.length === 0
+    ? Infinity
+    : quorum(witnesses.length, state.config.witnessNodes);
   const accepted: Announcement[] = [];
+  const missing: { batch: string; expected: string }[] = [];
   const assignments = [...record.assignments.values()]
     .sort((a, b) => (a.batchId.start < b.batchId.start ? -1 : 1));
   for (const { batchId, client } of assignments) {
+    const batch = batchIdText(batchId);
     // The order decides ties, so it must not depend on who heard what first.
-    const announced = [...(record.announcements.get(batchIdText(batchId)) ?? [])]
+    const announced = [...(record.announcements.get(batch) ?? [])]
       .sort((a, b) => (a.dataHash.toHex() < b.dataHash.toHex() ? -1 : 1));
     const winner = chooseCommitment(witnesses, announced.map((item) => item.dataHash), required);
-    if (winner === null) {
-      emit({
-        type: "untrained_batch",
-        step: record.step,
-        batch: batchIdText(batchId),
-        expected: record.clients[client].signer.toHex().slice(0, 8),
-      });
-    } else accepted.push(announced[winner]);
+    if (winner !== null) accepted.push(announced[winner]);
+    else {
+      missing.push({ batch, expected: record.clients[client].signer.toHex().slice(0, 8) });
+    }
   }
-  return accepted;
+  return { accepted, missing };
 }
 
 /** While weights come from peers, results of optimisers that are still warming up do not count. */

@@ -5,7 +5,8 @@ import {
   decodeModelParameter,
   encodeModelConfig,
   encodeModelParameter,
-} from "../protocol/model_codec.ts";
+  maxModelParameterSize,
+} from "../protocol/model_blobs.ts";
 import type { ModelFiles, Trainer } from "../trainer/trainer.ts";
 
 /** A model as peers hand it over. */
@@ -16,8 +17,6 @@ export interface SharedModel {
 
 /** Largest configuration blob (config.json and tokenizer.json), bytes. */
 const MAX_CONFIG_SIZE = 64 << 20;
-/** Largest single parameter, bytes. */
-const MAX_PARAMETER_SIZE = 2 ** 31;
 /** Encoded ticket: 32-byte hash, u64 LE size. */
 const TICKET_SIZE = 40;
 /** Parameters in flight, client-lifecycle.md section 5.5. */
@@ -27,8 +26,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Serves the model to members that join: request `config` or `parameter:NAME`, answer a blob ticket
- * (docs/protocol/client-lifecycle.md section 5.5). Blobs are made on demand and dropped by `reset`.
+ * Serves the model to members that join (docs/protocol/client-lifecycle.md section 5.5). Blobs are made
+ * on demand and dropped by `reset`.
  */
 export class ModelServer {
   readonly #network: PeerNetwork;
@@ -37,7 +36,6 @@ export class ModelServer {
 
   constructor(network: PeerNetwork) {
     this.#network = network;
-    network.onRequest((_from, request) => this.#answer(decoder.decode(request)));
   }
 
   /** Offers the trainer's weights, which must not change until `reset`. */
@@ -54,7 +52,12 @@ export class ModelServer {
     this.#tickets.clear();
   }
 
-  async #answer(request: string): Promise<Uint8Array> {
+  /**
+   * Answers `config`, `parameter:NAME` (a blob ticket) or `weights` (their SHA-256 in hex).
+   *
+   * @throws PsycheError `MODEL_NOT_SHARED`, `MODEL_PARAMETER_UNKNOWN`
+   */
+  async answer(request: string): Promise<Uint8Array> {
     const trainer = this.#trainer;
     if (!trainer) throw new PsycheError("MODEL_NOT_SHARED", "The model is served in Warmup only.");
     if (request === "weights") return encoder.encode(await trainer.weightsSha256());
@@ -71,16 +74,20 @@ export class ModelServer {
     if (request === "config") {
       return encodeModelConfig({
         config: trainer.files.config,
-        tokenizer: trainer.files.tokenizer ?? "",
+        tokenizer: trainer.files.tokenizer,
         parameterNames: trainer.parameters.map((parameter) => parameter.name),
       });
     }
     const name = request.startsWith("parameter:") ? request.slice(10) : "";
-    if (!trainer.parameters.some((parameter) => parameter.name === name)) {
+    const parameter = trainer.parameters.find((parameter) => parameter.name === name);
+    if (!parameter) {
       throw new PsycheError("MODEL_PARAMETER_UNKNOWN", `There is no parameter "${name}" to share.`);
     }
-    const values = await trainer.parameter(name);
-    return encodeModelParameter({ name, bytes: new Uint8Array(values.buffer) });
+    return encodeModelParameter({
+      name,
+      shape: parameter.shape,
+      values: await trainer.parameter(name),
+    });
   }
 }
 
@@ -110,11 +117,13 @@ export async function weightsOfMajority(
  * Fetches the model from the epoch's other members.
  *
  * @param peers p2p keys of the members that may hold it
+ * @param parameterShapes the parameters that a model with this config.json has
  * @throws PsycheError `MODEL_NOT_AVAILABLE` when no peer can deliver a complete model
  */
 export async function fetchModel(
   network: PeerNetwork,
   peers: Uint8Array[],
+  parameterShapes: (config: string) => { name: string; shape: number[] }[],
   signal: AbortSignal,
 ): Promise<SharedModel> {
   const fetch = async (request: string, maxSize: number): Promise<Uint8Array> => {
@@ -143,26 +152,29 @@ export async function fetchModel(
     );
   };
 
-  const config = decodeModelConfig(await fetch("config", MAX_CONFIG_SIZE));
+  const { config, tokenizer, parameterNames } = decodeModelConfig(
+    await fetch("config", MAX_CONFIG_SIZE),
+  );
+  // The configuration alone says which parameters there are, so a peer cannot add or enlarge one.
+  const expected = parameterShapes(config);
+  const named = new Set(parameterNames);
+  if (named.size !== expected.length || expected.some(({ name }) => !named.has(name))) {
+    throw new PsycheError(
+      "MODEL_NOT_AVAILABLE",
+      `A peer lists ${named.size} parameters where the model has ${expected.length}; this client ` +
+        "tries again with other peers.",
+    );
+  }
   const parameters = new Map<string, Float32Array<ArrayBuffer>>();
-  const names = [...config.parameterNames];
+  const missing = [...expected];
   const worker = async () => {
-    for (let name = names.pop(); name !== undefined; name = names.pop()) {
-      const parameter = decodeModelParameter(await fetch(`parameter:${name}`, MAX_PARAMETER_SIZE));
-      if (parameter.name !== name || parameter.bytes.length % 4 !== 0) {
-        throw new PsycheError(
-          "MODEL_PARAMETER_INVALID",
-          `A peer answered the request for parameter "${name}" with "${parameter.name}".`,
-        );
-      }
-      parameters.set(name, new Float32Array(parameter.bytes.slice().buffer));
+    for (let next = missing.pop(); next !== undefined; next = missing.pop()) {
+      const bytes = await fetch(`parameter:${next.name}`, maxModelParameterSize(next));
+      parameters.set(next.name, decodeModelParameter(bytes, next).values);
     }
   };
   await Promise.all(Array.from({ length: PARALLEL_PARAMETERS }, worker));
-  return {
-    files: { config: config.config, tokenizer: config.tokenizer || null },
-    parameters,
-  };
+  return { files: { config, tokenizer }, parameters };
 }
 
 function encodeTicket(ticket: BlobTicket): Uint8Array {

@@ -2,6 +2,7 @@ import { PsycheError } from "../error.ts";
 import type { EventSink } from "../events/event.ts";
 import type { PeerNetwork } from "../p2p/peer_network.ts";
 import type { CoordinatorState, HubRepo, Model } from "../protocol/coordinator_state.ts";
+import { maxDistroResultSize } from "../protocol/distro_result_codec.ts";
 import { distroLayout } from "../trainer/distro/layout.ts";
 import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
 import { fetchModel, ModelServer, weightsOfMajority } from "./model_sharing.ts";
@@ -25,6 +26,8 @@ export interface ModelSource {
   epochEnded(trainer: Trainer): void;
   /** The weights differ from the other members'; take fresh ones next time. */
   discard(): void;
+  /** Answers a peer's direct request for the model. */
+  answer(request: string): Promise<Uint8Array>;
   /** What results look like. Only after `load`. */
   resultFormat(): ResultFormat;
   close(): Promise<void>;
@@ -35,6 +38,8 @@ export interface RunModelOptions {
   createTrainer: (options: TrainerOptions) => Promise<Trainer>;
   /** Directory of a Hub checkpoint's files, e.g. the local path that its repo id names. */
   resolveDirectory: (repo: HubRepo, signal: AbortSignal) => Promise<string>;
+  /** Names and shapes of the parameters of a model with this config.json. */
+  parameterShapes: (config: string) => { name: string; shape: number[] }[];
   microBatchSize: number;
   threads: number;
   emit: EventSink;
@@ -42,8 +47,6 @@ export interface RunModelOptions {
 
 /** Pause between two attempts to get the model from peers, milliseconds. */
 const RETRY_MILLISECONDS = 500;
-/** Bytes of a result besides its tensors: header, per-parameter lengths and tags. */
-const OVERHEAD = 256;
 
 /**
  * The run's model: from the checkpoint's files at the beginning, kept in memory from epoch to epoch,
@@ -96,6 +99,10 @@ export class RunModel implements ModelSource {
   discard(): void {
     this.#server.reset();
     this.#origin = { kind: "outdated" };
+  }
+
+  answer(request: string): Promise<Uint8Array> {
+    return this.#server.answer(request);
   }
 
   resultFormat(): ResultFormat {
@@ -156,7 +163,7 @@ export class RunModel implements ModelSource {
     ]);
     for (;;) {
       try {
-        const shared = await fetchModel(network, peers, endOfWarmup);
+        const shared = await fetchModel(network, peers, this.#options.parameterShapes, endOfWarmup);
         const wanted = await weightsOfMajority(network, peers, endOfWarmup);
         const trainer = await this.#replace(state.model, shared, signal);
         if (wanted === await trainer.weightsSha256()) {
@@ -217,14 +224,11 @@ export function resultFormat(
         `${optimizer.kind}; ask the run's owner.`,
     );
   }
-  let size = OVERHEAD;
   const expected = trainer.parameters.map(({ shape }) => {
     const layout = distroLayout(shape, {
       chunk: optimizer.compressionChunk,
       topk: optimizer.compressionTopk,
     });
-    // Generous: four bytes an index, four a value; decoding checks the exact sizes.
-    size += OVERHEAD + layout.blocks * layout.k * 8;
     return {
       xshape: layout.xshape,
       totalk: layout.totalk,
@@ -232,5 +236,5 @@ export function resultFormat(
       oneBit: optimizer.quantize1bit,
     };
   });
-  return { expected, maxResultSize: size };
+  return { expected, maxResultSize: maxDistroResultSize(expected) };
 }

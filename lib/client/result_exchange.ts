@@ -6,27 +6,38 @@ import { batchIdText } from "../protocol/assignment.ts";
 import { finishedHash, trainingResultHash } from "../protocol/commitment.ts";
 import { type BatchId, Committee } from "../protocol/coordinator_state.ts";
 import {
+  type CompressedShape,
   decodeDistroResult,
   encodeDistroResult,
-  type ExpectedParameter,
 } from "../protocol/distro_result_codec.ts";
-import { type Broadcast, decodeBroadcast, encodeBroadcast } from "../protocol/messages.ts";
+import {
+  type Broadcast,
+  decodeBroadcast,
+  encodeBroadcast,
+  MAX_BROADCAST_SIZE,
+} from "../protocol/messages.ts";
 import type { DistroResult } from "../trainer/trainer.ts";
 import type { Announcement, RoundRecord } from "./round_record.ts";
 
 /** Rounds whose blobs are kept for late peers, client-lifecycle.md section 5.6. */
 const KEPT_STEPS = 2;
-/** Own messages are repeated this often, wall milliseconds; gossip does not promise delivery. */
+/** Own messages are repeated this often, cluster milliseconds; gossip does not promise delivery. */
 const REBROADCAST_MILLISECONDS = 2_000;
+/** Not more often than this, wall milliseconds. */
+const MINIMUM_REBROADCAST = 250;
 /** Waits before the repeated downloads of one result, wall milliseconds (section 5.5). */
 const RETRY_WAITS = [250, 1_000, 2_000, 4_000];
+/** Errors of a download that another attempt cannot mend. */
+const HOPELESS = new Set(["RESULT_HASH_MISMATCH", "MESSAGE_INVALID"]);
+/** Longest answer to `results:STEP`, bytes; a result announcement takes about 250. */
+const MAX_LIST = 1 << 18;
 /** Messages of a step that the chain has not shown us yet; more are dropped. */
 const MAX_EARLY_MESSAGES = 1_024;
 
 /** What results of the run's model look like; everything else is refused. */
 export interface ResultFormat {
   /** The compressed form of every parameter, in name order. */
-  expected: ExpectedParameter[];
+  expected: CompressedShape[];
   /** Upper bound of an encoded result, bytes. */
   maxResultSize: number;
 }
@@ -36,6 +47,8 @@ export interface ResultExchangeOptions {
   /** Asked when the first result of a round is announced; the model is loaded by then. */
   format: () => ResultFormat;
   emit: EventSink;
+  /** Cluster milliseconds per wall millisecond. */
+  clockRate: number;
   /** Called after anything arrived that a waiting step could be interested in. */
   onProgress: () => void;
 }
@@ -57,17 +70,24 @@ export class ResultExchange {
   readonly #own: OwnBroadcast[] = [];
   readonly #blobs: { step: number; hash: Uint8Array }[] = [];
   readonly #dropped = new Map<string, number>();
+  /** Encoded result announcements by round, for members that missed one. */
+  readonly #heard = new Map<string, Uint8Array[]>();
   readonly #timer: ReturnType<typeof setInterval>;
   #early: { message: PeerMessage; broadcast: Broadcast }[] = [];
   #current: RoundRecord | null = null;
   #previous: RoundRecord | null = null;
+  /** The record before the previous one: its results are being applied. */
+  #applied: RoundRecord | null = null;
   #nonce = crypto.getRandomValues(new Uint32Array(1))[0];
   #nextRebroadcast = 0;
 
   constructor(options: ResultExchangeOptions) {
     this.#options = options;
     options.network.onMessage((message) => this.#receive(message));
-    this.#timer = setInterval(() => this.#rebroadcast(), REBROADCAST_MILLISECONDS);
+    this.#timer = setInterval(
+      () => this.#rebroadcast(),
+      Math.max(MINIMUM_REBROADCAST, REBROADCAST_MILLISECONDS / options.clockRate),
+    );
   }
 
   get current(): RoundRecord | null {
@@ -85,21 +105,20 @@ export class ResultExchange {
 
   /** Begins an epoch: forgets all rounds. */
   begin(warmup: RoundRecord): void {
-    this.#own.length = 0;
-    this.#previous = null;
+    this.#forget();
     this.#current = warmup;
     this.#replayEarly();
   }
 
   /** Ends an epoch: later messages wait for the next one. */
   end(): void {
-    this.#own.length = 0;
-    this.#previous = null;
-    this.#current = null;
+    this.#forget();
   }
 
   /** Begins a round: the current record becomes the previous one. */
   rotate(next: RoundRecord): void {
+    if (this.#applied) this.#heard.delete(this.#applied.key);
+    this.#applied = this.#previous;
     this.#previous = this.#current;
     this.#current = next;
     const keepFrom = next.step - KEPT_STEPS;
@@ -112,6 +131,12 @@ export class ResultExchange {
       this.#blobs.splice(i, 1);
     }
     this.#replayEarly();
+  }
+
+  #forget(): void {
+    this.#own.length = 0;
+    this.#heard.clear();
+    this.#applied = this.#previous = this.#current = null;
   }
 
   /** Ends downloads and repetitions. */
@@ -164,10 +189,41 @@ export class ResultExchange {
     record.memberFinished(record.clients[ownIndex].signer, dataHash);
     await this.#publish(record, ownIndex, dataHash, {
       kind: "Finished",
-      broadcastMerkle: merkle,
+      merkle,
       warmup: record.committee === null,
     });
     this.#options.onProgress();
+  }
+
+  /** Answers `results:STEP`: all announcements of that round, or null for another request. */
+  answer(request: string): Uint8Array | null {
+    const step = /^results:(\d{1,10})$/.exec(request)?.[1];
+    if (step === undefined) return null;
+    const record = this.#recordOf(Number(step));
+    return encodeBroadcastList(record ? this.#heard.get(record.key) ?? [] : []);
+  }
+
+  /**
+   * Asks the other members what they heard in a round. Gossip may lose a message for one client only;
+   * who does not know a result that the witnesses accepted would go on with other weights.
+   */
+  async reconcile(record: RoundRecord, signal: AbortSignal): Promise<void> {
+    const { network } = this.#options;
+    const own = network.publicKey.toHex();
+    const request = new TextEncoder().encode(`results:${record.step}`);
+    await Promise.allSettled(record.clients.map(async ({ p2pIdentity }) => {
+      if (p2pIdentity.toHex() === own) return;
+      const answer = await network.request(p2pIdentity, request, { maxSize: MAX_LIST, signal });
+      for (const payload of decodeBroadcastList(answer)) {
+        const broadcast = decodeBroadcast(payload);
+        if (broadcast.step !== record.step || broadcast.data.kind !== "TrainingResult") continue;
+        const assignment = record.assignments.get(batchIdText(broadcast.data.batchId));
+        // The commitment is signed by its author, so it does not matter who passes it on.
+        if (!assignment) continue;
+        const from = record.clients[assignment.client].p2pIdentity;
+        this.#accept({ from, payload }, broadcast);
+      }
+    }));
   }
 
   /**
@@ -214,7 +270,9 @@ export class ResultExchange {
       data,
     };
     this.#own.push({ message, step: record.step });
-    await this.#options.network.publish(encodeBroadcast(message));
+    const payload = encodeBroadcast(message);
+    if (data.kind === "TrainingResult") this.#keep(record, payload);
+    await this.#options.network.publish(payload);
   }
 
   #nextNonce(): number {
@@ -270,7 +328,16 @@ export class ResultExchange {
       if (record.memberFinished(record.clients[index].signer, dataHash)) this.#options.onProgress();
       return;
     }
-    this.#acceptResult(record, index, dataHash, broadcast.data.batchId, broadcast.data.ticket);
+    const { batchId, ticket } = broadcast.data;
+    if (this.#acceptResult(record, index, dataHash, batchId, ticket)) {
+      this.#keep(record, message.payload);
+    }
+  }
+
+  #keep(record: RoundRecord, payload: Uint8Array): void {
+    const heard = this.#heard.get(record.key) ?? [];
+    heard.push(payload);
+    this.#heard.set(record.key, heard);
   }
 
   #acceptResult(
@@ -279,22 +346,31 @@ export class ResultExchange {
     dataHash: Uint8Array,
     batchId: BatchId,
     ticket: BlobTicket,
-  ): void {
+  ): boolean {
     const assignment = record.assignments.get(batchIdText(batchId));
-    if (!assignment || assignment.client !== index) return this.#drop("not assigned");
-    if (ticket.size > this.#options.format().maxResultSize) return this.#drop("result too large");
+    if (!assignment || assignment.client !== index) {
+      this.#drop("not assigned");
+      return false;
+    }
+    if (ticket.size > this.#options.format().maxResultSize) {
+      this.#drop("result too large");
+      return false;
+    }
     const announcement = record.announce({
       batchId,
       sender: record.clients[index],
       dataHash,
       ticket,
     });
-    if (announcement) this.#fetch(record, announcement);
+    if (!announcement) return false;
+    this.#fetch(record, announcement);
+    return true;
   }
 
   #recordOf(step: number): RoundRecord | null {
     if (this.#current?.step === step) return this.#current;
     if (this.#previous?.step === step) return this.#previous;
+    if (this.#applied?.step === step) return this.#applied;
     return null;
   }
 
@@ -358,10 +434,36 @@ export class ResultExchange {
         return bytes.length;
       } catch (error) {
         // Wrong bytes stay wrong; only an unreachable holder is worth another attempt.
-        const hopeless = error instanceof PsycheError && error.code.startsWith("RESULT_");
+        const hopeless = error instanceof PsycheError && HOPELESS.has(error.code);
         if (hopeless || attempt >= RETRY_WAITS.length || this.#stop.signal.aborted) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_WAITS[attempt]));
       }
     }
   }
+}
+
+/** Messages one after the other, each behind its length (u16 LE). */
+function encodeBroadcastList(payloads: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(payloads.reduce((size, payload) => size + 2 + payload.length, 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const payload of payloads) {
+    view.setUint16(at, payload.length, true);
+    bytes.set(payload, at + 2);
+    at += 2 + payload.length;
+  }
+  return bytes;
+}
+
+/** Reads as many whole messages as there are; what follows is ignored. */
+function decodeBroadcastList(bytes: Uint8Array): Uint8Array[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const payloads: Uint8Array[] = [];
+  for (let at = 0; at + 2 <= bytes.length;) {
+    const length = view.getUint16(at, true);
+    if (length > MAX_BROADCAST_SIZE || at + 2 + length > bytes.length) break;
+    payloads.push(bytes.slice(at + 2, at + 2 + length));
+    at += 2 + length;
+  }
+  return payloads;
 }

@@ -10,6 +10,7 @@ import { deriveP2pSecret } from "../p2p/derive_identity.ts";
 import type { CoordinatorState, HubRepo } from "../protocol/coordinator_state.ts";
 import { createTrainer } from "../trainer/create_trainer.ts";
 import { createProvider } from "../trainer/data/create_provider.ts";
+import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
 import type { Trainer } from "../trainer/trainer.ts";
 import { RunModel } from "./model_source.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
@@ -66,6 +67,7 @@ export async function startTraining(
     network,
     createTrainer,
     resolveDirectory: localModelDirectory,
+    parameterShapes: (config) => parameterShapes(parseLlamaConfig(config)),
     microBatchSize: options.microBatchSize,
     threads: options.threads,
     emit,
@@ -79,6 +81,7 @@ export async function startTraining(
       threads: options.threads,
     });
     const data = await createProvider(state.model.dataLocation, state.model.maxSeqLen, {
+      fetch,
       signal,
     });
     emit({ type: "data_ready", sequences: data.sequences });

@@ -4,10 +4,12 @@ import { sha256 } from "../protocol/sha256.ts";
 import { nextTimeout } from "../protocol/tick.ts";
 import type { RunChain } from "./run_chain.ts";
 
-/** How long the next client in line waits for the one before it, cluster milliseconds. */
-const STAGGER_MILLISECONDS = 1500;
-/** Shortest wait between two own attempts, wall milliseconds. */
-const MINIMUM_PAUSE = 60;
+/** How long the next client in line waits for the one before it: cluster milliseconds, */
+const STAGGER_MILLISECONDS = 1_500;
+/** but at least so many wall milliseconds, the time that a transaction takes on a busy localnet. */
+const MINIMUM_STAGGER = 250;
+/** The chain counts whole seconds; this margin (wall milliseconds) keeps a tick from being early. */
+const MARGIN = 5;
 
 /**
  * Sends `tick` when the chain needs one (client-lifecycle.md section 2.1).
@@ -22,6 +24,8 @@ export class Ticker {
   readonly #self: Uint8Array;
   readonly #send: () => Promise<void>;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Number of the plan in force; raised to make an older one end. */
+  #plan = 0;
   #stopped = false;
 
   /**
@@ -36,30 +40,43 @@ export class Ticker {
 
   /** Plans the next tick from a new state; replaces the earlier plan. */
   update(state: CoordinatorState): void {
-    clearTimeout(this.#timer);
-    if (this.#stopped) return;
+    this.#cancel();
     const due = nextTimeout(state);
-    if (due === null) return;
-    const rank = tickRank(state, this.#self);
-    const dueMilliseconds = Number(due) * 1000 + rank * STAGGER_MILLISECONDS;
-    this.#schedule(dueMilliseconds, tickCandidates(state).length);
+    if (due === null || this.#stopped) return;
+    const candidates = tickCandidates(state).length;
+    const plan = ++this.#plan;
+    const wait = (Number(due) * 1000 - this.#chain.now()) / this.#chain.clockRate;
+    this.#after(
+      Math.max(0, wait) + MARGIN + tickRank(state, this.#self) * this.#stagger,
+      async () => {
+        // The first try may be lost or come too early by the chain's clock: go on until the state changes.
+        while (plan === this.#plan && !this.#stopped) {
+          await this.#send();
+          if (plan !== this.#plan) return;
+          const pause = this.#stagger * Math.max(1, candidates);
+          await new Promise<void>((resolve) => this.#after(pause, resolve));
+        }
+      },
+    );
   }
 
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#cancel();
   }
 
-  #schedule(dueMilliseconds: number, candidates: number): void {
-    const wait = (dueMilliseconds - this.#chain.now()) / this.#chain.clockRate;
-    // The chain counts whole seconds: a few milliseconds of margin keep a tick from being early.
-    this.#timer = setTimeout(async () => {
-      await this.#send();
-      if (this.#stopped) return;
-      const again = this.#chain.now() + STAGGER_MILLISECONDS * Math.max(1, candidates);
-      clearTimeout(this.#timer);
-      this.#schedule(again, candidates);
-    }, Math.max(wait + 5, wait > 0 ? 5 : MINIMUM_PAUSE / 4));
+  get #stagger(): number {
+    return Math.max(MINIMUM_STAGGER, STAGGER_MILLISECONDS / this.#chain.clockRate);
+  }
+
+  /** A cancelled wait never calls back; its plan is over anyway. */
+  #after(milliseconds: number, then: () => void): void {
+    this.#timer = setTimeout(then, milliseconds);
+  }
+
+  #cancel(): void {
+    this.#plan++;
+    clearTimeout(this.#timer);
   }
 }
 

@@ -137,7 +137,12 @@ export class TrainingClient {
       network: options.network,
       format: () => options.model.resultFormat(),
       emit: options.emit,
+      clockRate: options.chain.clockRate,
       onProgress: () => this.#progress(),
+    });
+    options.network.onRequest(async (_from, request) => {
+      const text = new TextDecoder().decode(request);
+      return this.#exchange.answer(text) ?? await options.model.answer(text);
     });
   }
 

@@ -1,0 +1,99 @@
+/**
+ * Clients on a network that loses, doubles and delays messages, with a chain that loses transactions
+ * and updates. Whatever happens, clients that took part in a round hold the same weights after it.
+ * A failure prints the seed; PSYCHE_TEST_SEED=<seed> runs the same schedule again.
+ */
+import assert from "node:assert/strict";
+import { SimulatedRun, type SimulatedRunOptions } from "./simulated_run.ts";
+
+const SEED = Number(
+  Deno.env.get("PSYCHE_TEST_SEED") ?? crypto.getRandomValues(new Uint16Array(1))[0],
+);
+const LIMIT = 40_000;
+
+function simulate(options: Omit<SimulatedRunOptions, "seed">): SimulatedRun {
+  console.log(`fault seed ${SEED}`);
+  return new SimulatedRun({ seed: SEED, ...options });
+}
+
+function assertEqualWeights(run: SimulatedRun, atLeast: number): void {
+  const { equal, compared, differing } = run.monitor.weights;
+  assert.deepEqual(differing, [], "rounds after which clients held different weights");
+  assert.ok(equal && compared >= atLeast, `${compared} rounds compared`);
+}
+
+Deno.test("without faults every client finishes and all hold the same weights", async () => {
+  const run = simulate({ clients: 4, totalSteps: 12 });
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished", "finished"]);
+  assertEqualWeights(run, 9);
+  for (const { events } of run.clients) {
+    assert.equal(events.filter((event) => event.type === "untrained_batch").length, 0);
+  }
+});
+
+Deno.test("several epochs: members rejoin and keep their weights", async () => {
+  const run = simulate({ clients: 3, totalSteps: 24, epochTime: 14 });
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished"]);
+  assertEqualWeights(run, 6);
+  assert.ok(run.monitor.epoch >= 2, `epoch ${run.monitor.epoch}`);
+  for (const { events } of run.clients) {
+    assert.equal(events.filter((event) => event.type === "model_loaded").length, 1);
+  }
+});
+
+Deno.test("lost, doubled and delayed messages and failing fetches", async () => {
+  const run = simulate({
+    clients: 4,
+    totalSteps: 10,
+    minClients: 2,
+    lostMessages: 0.1,
+    doubledMessages: 0.3,
+    failedFetches: 0.2,
+  });
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished", "finished"]);
+  assertEqualWeights(run, 2);
+});
+
+Deno.test("lost transactions and updates", async () => {
+  const run = simulate({
+    clients: 3,
+    totalSteps: 10,
+    minClients: 1,
+    lostTransactions: 0.15,
+    lostUpdates: 0.15,
+  });
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished"]);
+  assertEqualWeights(run, 1);
+});
+
+Deno.test("a client that vanishes is dropped and the others go on", async () => {
+  const run = simulate({ clients: 4, totalSteps: 16, minClients: 2 });
+  await run.until((state) => state.progress.step >= 4);
+  run.clients[1].kill();
+  await run.until((state) => state.epochState.exitedClients.length === 1);
+  const reasons = await run.finish(LIMIT);
+  assert.deepEqual(reasons, ["finished", "interrupted", "finished", "finished"]);
+  assertEqualWeights(run, 12);
+});
+
+Deno.test("a peer whose bytes are wrong is not used, and the rest agree", async () => {
+  const run = simulate({ clients: 4, totalSteps: 10, minClients: 2 });
+  run.clients[2].peer.corrupt = (bytes) => {
+    const wrong = bytes.slice();
+    wrong[wrong.length >> 1] ^= 1;
+    return wrong;
+  };
+  const reasons = await run.finish(LIMIT);
+  assert.deepEqual(reasons.filter((_, i) => i !== 2), ["finished", "finished", "finished"]);
+  assertEqualWeights(run, 5);
+});
+
+Deno.test("a late client takes the weights of its peers and trains with them", async () => {
+  const run = simulate({ clients: 3, totalSteps: 24, epochTime: 30, minClients: 2 });
+  await run.until((state) => state.progress.step >= 3);
+  const late = run.start();
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished", "finished"]);
+  assertEqualWeights(run, 8);
+  assert.ok(late.events.some((event) => event.type === "model_loaded" && event.source === "peers"));
+  assert.ok(late.events.some((event) => event.type === "applied"));
+});

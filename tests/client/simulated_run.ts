@@ -1,0 +1,170 @@
+import type { ClientEvent, TimedEvent } from "../../lib/events/event.ts";
+import { RunMonitor } from "../../lib/events/run_monitor.ts";
+import { RunModel } from "../../lib/client/model_source.ts";
+import { type StopReason, TrainingClient } from "../../lib/client/training_client.ts";
+import type { CoordinatorState } from "../../lib/protocol/coordinator_state.ts";
+import { emptyCoordinatorState } from "../../lib/protocol/empty_state.ts";
+import { updateRun } from "../../lib/protocol/transitions.ts";
+import { createFaults } from "./faults.ts";
+import { SimulatedChain } from "./simulated_chain.ts";
+import { type SimulatedPeer, SimulatedPeers } from "./simulated_peers.ts";
+import { SIMULATED_OPTIMIZER, SimulatedTrainer } from "./simulated_trainer.ts";
+
+export interface SimulatedRunOptions {
+  seed: number;
+  clients: number;
+  totalSteps: number;
+  minClients?: number;
+  /** Cluster seconds. */
+  epochTime?: number;
+  lostMessages?: number;
+  doubledMessages?: number;
+  failedFetches?: number;
+  lostTransactions?: number;
+  lostUpdates?: number;
+}
+
+export interface SimulatedClient {
+  readonly name: string;
+  readonly peer: SimulatedPeer;
+  readonly ended: Promise<StopReason>;
+  readonly events: ClientEvent[];
+  /** Disappears without a word. */
+  kill(): void;
+}
+
+/** Cluster seconds per wall second. */
+const CLOCK_RATE = 40;
+
+/** A run of real clients on a simulated chain, simulated peers and a simulated trainer. */
+export class SimulatedRun {
+  readonly chain: SimulatedChain;
+  readonly peers: SimulatedPeers;
+  readonly monitor = new RunMonitor();
+  readonly clients: SimulatedClient[] = [];
+  readonly #faults;
+  readonly #end = new AbortController();
+
+  constructor(options: SimulatedRunOptions) {
+    this.#faults = createFaults(options.seed);
+    const faults = this.#faults;
+    this.chain = new SimulatedChain(initialState(options), CLOCK_RATE, {
+      faults,
+      lostTransactions: options.lostTransactions ?? 0,
+      lostUpdates: options.lostUpdates ?? 0,
+      delay: 3,
+    });
+    this.peers = new SimulatedPeers({
+      faults,
+      lostMessages: options.lostMessages ?? 0,
+      doubledMessages: options.doubledMessages ?? 0,
+      failedFetches: options.failedFetches ?? 0,
+      delay: 5,
+    });
+    this.chain.resume();
+    for (let i = 0; i < options.clients; i++) this.start();
+  }
+
+  /** Starts one more client. */
+  start(): SimulatedClient {
+    const number = this.clients.length + 1;
+    const peer = this.peers.join(new Uint8Array(32).fill(number));
+    const signer = new Uint8Array(32).fill(100 + number);
+    const name = `client ${number}`;
+    const events: ClientEvent[] = [];
+    const emit = (event: ClientEvent) => {
+      events.push(event);
+      this.monitor.add({ ...event, time: performance.now(), client: name } as TimedEvent);
+    };
+    const duration = () => this.#faults.upTo(10);
+    const model = new RunModel({
+      network: peer,
+      createTrainer: (options) =>
+        Promise.resolve(
+          new SimulatedTrainer(
+            duration,
+            "parameters" in options.model ? options.model.parameters : undefined,
+          ),
+        ),
+      resolveDirectory: () => Promise.resolve("simulated"),
+      parameterShapes: () => new SimulatedTrainer(duration).parameters,
+      microBatchSize: 1,
+      threads: 1,
+      emit,
+    });
+    const client = new TrainingClient({
+      identity: { signer, p2pIdentity: peer.publicKey },
+      chain: this.chain.client(signer),
+      network: peer,
+      model,
+      data: {
+        read: ({ start, end }) =>
+          Promise.resolve(
+            Int32Array.from({ length: Number(end - start) + 1 }, (_, i) => Number(start) + i),
+          ),
+      },
+      emit,
+    });
+    const killed = new AbortController();
+    const ended = client.run(AbortSignal.any([killed.signal, this.#end.signal]))
+      .finally(() => peer.close());
+    const handle = {
+      name,
+      peer,
+      ended,
+      events,
+      kill: () => {
+        this.peers.leave(peer);
+        killed.abort();
+      },
+    };
+    this.clients.push(handle);
+    return handle;
+  }
+
+  /** Resolves when the chain has reached this state or step. */
+  async until(condition: (state: CoordinatorState) => boolean): Promise<void> {
+    while (!condition(this.chain.state)) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  /** Waits for all clients; after `limit` milliseconds those still running are stopped. */
+  async finish(limit: number): Promise<StopReason[]> {
+    const timer = setTimeout(() => this.#end.abort(), limit);
+    const reasons = await Promise.all(this.clients.map((client) => client.ended));
+    clearTimeout(timer);
+    return reasons;
+  }
+}
+
+function initialState(options: SimulatedRunOptions): CoordinatorState {
+  const state = emptyCoordinatorState("simulated", "test");
+  updateRun(state, {
+    config: {
+      warmupTime: 12n,
+      cooldownTime: 1n,
+      maxRoundTrainTime: 12n,
+      roundWitnessTime: 2n,
+      globalBatchSizeWarmupTokens: 0n,
+      epochTime: BigInt(options.epochTime ?? 100_000),
+      totalSteps: options.totalSteps,
+      initMinClients: options.clients,
+      minClients: options.minClients ?? options.clients,
+      witnessNodes: 0,
+      globalBatchSizeStart: 16,
+      globalBatchSizeEnd: 16,
+      verificationPercent: 0,
+      waitingForMembersExtraTime: 2,
+    },
+    model: {
+      maxSeqLen: 1,
+      coldStartWarmupSteps: 0,
+      architecture: "HfLlama",
+      checkpoint: { kind: "Hub", repo: { repoId: "simulated", revision: null } },
+      dataType: "Pretraining",
+      dataLocation: { kind: "Dummy" },
+      lrSchedule: { kind: "Constant", baseLr: 0.01, warmupInitLr: 0, warmupSteps: 0 },
+      optimizer: SIMULATED_OPTIMIZER,
+    },
+  });
+  return state;
+}

@@ -1,0 +1,112 @@
+import type { Optimizer } from "../../lib/protocol/coordinator_state.ts";
+import { sha256 } from "../../lib/protocol/sha256.ts";
+import { applyResults } from "../../lib/trainer/distro/apply.ts";
+import { distroLayout } from "../../lib/trainer/distro/layout.ts";
+import { encodeIndices } from "../../lib/trainer/distro/index_encoding.ts";
+import { encodeSigns } from "../../lib/trainer/distro/value_encoding.ts";
+import type {
+  ApplyResponse,
+  DistroResult,
+  Trainer,
+  TrainRequest,
+  TrainResponse,
+} from "../../lib/trainer/trainer.ts";
+
+const HYPER = { chunk: 8, topk: 2 };
+export const SIMULATED_OPTIMIZER: Optimizer = {
+  kind: "Distro",
+  clipGradNorm: null,
+  weightDecay: null,
+  compressionDecay: 0.999,
+  compressionTopk: HYPER.topk,
+  compressionChunk: HYPER.chunk,
+  quantize1bit: true,
+};
+
+/**
+ * A trainer without a model: its "gradient" is a hash of its weights and its data. The update is the
+ * real DisTrO apply, so two clients that apply different results, or the same ones in another state,
+ * end with different weights.
+ */
+export class SimulatedTrainer implements Trainer {
+  readonly numParameters = 128n;
+  readonly vocabSize = 16;
+  readonly parameters = [{ name: "a.weight", shape: [8, 8] }, { name: "b.weight", shape: [64] }];
+  readonly files = { config: "simulated", tokenizer: null };
+  readonly weights = new Map<string, Float32Array<ArrayBuffer>>();
+  readonly #duration: () => number;
+  #nonce = 0;
+
+  /** @param duration wall milliseconds that training a batch takes */
+  constructor(
+    duration: () => number,
+    weights?: ReadonlyMap<string, Float32Array<ArrayBuffer>>,
+  ) {
+    this.#duration = duration;
+    for (const { name } of this.parameters) {
+      this.weights.set(name, weights?.get(name)?.slice() ?? new Float32Array(64).fill(1));
+    }
+  }
+
+  async train(request: TrainRequest, signal?: AbortSignal): Promise<TrainResponse> {
+    await new Promise((resolve) => setTimeout(resolve, this.#duration()));
+    signal?.throwIfAborted();
+    const noise = sha256(
+      new TextEncoder().encode(await this.weightsSha256()),
+      new Uint8Array(request.tokens.buffer),
+    );
+    const result: DistroResult = this.parameters.map(({ shape }, p) => {
+      const { blocks, k, totalk, xshape } = distroLayout(shape, HYPER);
+      const indices = new Int32Array(blocks * k);
+      const values = new Float32Array(blocks * k);
+      for (let i = 0; i < indices.length; i++) {
+        // Two different entries of each block, one in either half.
+        indices[i] = Math.floor(noise[(i + p) % 32] % (totalk / k)) + (i % k) * (totalk / k);
+        values[i] = noise[(i + p + 7) % 32] < 128 ? -1 : 1;
+      }
+      return {
+        xshape,
+        totalk,
+        k,
+        indices: encodeIndices(indices, totalk),
+        values: encodeSigns(values),
+        oneBit: true,
+      };
+    });
+    return { loss: 1, result, nonce: this.#nonce++, milliseconds: 1 };
+  }
+
+  async apply(request: { lr: number; results: DistroResult[] }): Promise<ApplyResponse> {
+    const data = this.parameters.map((parameter) => ({
+      ...parameter,
+      data: this.weights.get(parameter.name)!,
+    }));
+    applyResults(data, request.results, request.lr, HYPER);
+    return { weightsSha256: await this.weightsSha256(), milliseconds: 0 };
+  }
+
+  weightsSha256(): Promise<string> {
+    const parts = this.parameters.map(({ name }) => new Uint8Array(this.weights.get(name)!.buffer));
+    return Promise.resolve(sha256(...parts).toHex());
+  }
+
+  evaluate(): Promise<number> {
+    return Promise.resolve(1);
+  }
+
+  generate(): Promise<number[]> {
+    return Promise.resolve([]);
+  }
+
+  parameter(name: string): Promise<Float32Array<ArrayBuffer>> {
+    return Promise.resolve(this.weights.get(name)!.slice());
+  }
+
+  saveCheckpoint(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
