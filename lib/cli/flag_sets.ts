@@ -61,6 +61,7 @@ export const WALLET_FLAGS = {
 
 /** How transactions are sent. */
 export const SEND_FLAGS = {
+  yes: toggle({ summary: "do not ask before spending on mainnet", environment: [] }),
   dryRun: toggle({ summary: "simulate and show cost and effect; send nothing" }),
   priorityFee: integer({
     summary: "extra fee in micro-lamports per compute unit",

@@ -4,28 +4,33 @@ import { PsycheError } from "../error.ts";
 export interface ConfirmOptions {
   /** `--yes` was given: do not ask. */
   yes: boolean;
+  /** Somebody can be asked. */
   terminal: boolean;
   signal?: AbortSignal;
+  /** For tests. */
+  ask?: (question: string, signal?: AbortSignal) => Promise<boolean>;
 }
 
 /**
- * @throws PsycheError CONFIRMATION_NEEDED when nobody can be asked, CANCELLED when the user breaks off
+ * Returns only after a yes.
+ * @throws PsycheError CONFIRMATION_NEEDED when nobody can be asked, CANCELLED after any other answer
  */
-export async function confirmOrThrow(question: string, options: ConfirmOptions): Promise<boolean> {
-  if (options.yes) return true;
-  if (!options.terminal) {
+export async function confirmOrThrow(question: string, options: ConfirmOptions): Promise<void> {
+  const { yes, terminal, signal, ask = askOnTerminal } = options;
+  if (yes) return;
+  if (!terminal) {
     throw new PsycheError(
       "CONFIRMATION_NEEDED",
       `This needs a yes ("${question}") and there is no terminal to ask on; add --yes.`,
     );
   }
+  if (await ask(question, signal)) return;
+  throw new PsycheError("CANCELLED", "Cancelled; nothing was changed.");
+}
+
+async function askOnTerminal(question: string, signal?: AbortSignal): Promise<boolean> {
   // Loaded only here: most commands never ask.
-  const { confirm, isCancel } = await import("@clack/prompts");
-  const answer = await confirm({
-    message: question,
-    initialValue: false,
-    signal: options.signal,
-  });
-  if (isCancel(answer)) throw new PsycheError("CANCELLED", "Cancelled; nothing was changed.");
-  return answer;
+  const { confirm } = await import("@clack/prompts");
+  // The library answers a broken-off question with a symbol, which is no yes either.
+  return await confirm({ message: question, initialValue: false, signal }) === true;
 }

@@ -15,6 +15,7 @@ import type { CommandContext } from "./command.ts";
 import { findWallet, LOCALNET_WALLET_PATH } from "./find_wallet.ts";
 import type { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
 import type { Output } from "./output.ts";
+import { confirmOrThrow } from "./prompt.ts";
 import { SOURCES } from "./settings.ts";
 
 export type OperatorFlags =
@@ -43,7 +44,7 @@ export async function withOperator<T>(
   });
   try {
     output.say(`cluster ${context.cluster}`);
-    if (context.cluster.startsWith("localnet") && !context.dryRun) await fund(context, output);
+    if (!context.dryRun) await prepareToSpend(context, command);
     return await action(context);
   } finally {
     await closeOperator(context);
@@ -52,6 +53,17 @@ export async function withOperator<T>(
 
 /** SOL below which a wallet on a localnet is filled up, and up to where: a run and its programs lock 9. */
 const LOCALNET_SOL = { least: 10, target: 100 };
+
+async function prepareToSpend(context: OperatorContext, command: CommandContext<OperatorFlags>) {
+  const { settings, output, signal, runtime } = command;
+  if (context.cluster.startsWith("localnet")) await fund(context, output);
+  // The address may have come from the Solana CLI's configuration, which the user need not remember.
+  if (context.cluster === "mainnet") {
+    const wallet = context.payer.publicKey.toBase58();
+    const question = `This spends real SOL of ${wallet} on mainnet. Continue?`;
+    await confirmOrThrow(question, { yes: settings.yes, terminal: runtime.terminal, signal });
+  }
+}
 
 /** On a localnet SOL is free, so nobody should have to ask for it. */
 async function fund({ connection, payer, signal }: OperatorContext, output: Output) {

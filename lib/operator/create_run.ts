@@ -6,7 +6,10 @@ import {
 } from "../chain/coordinator_instructions.ts";
 import { coordinatorInstanceAddress } from "../chain/pda.ts";
 import { PsycheError } from "../error.ts";
-import { COORDINATOR_INSTANCE_SIZE } from "../protocol/coordinator_account.ts";
+import {
+  COORDINATOR_INSTANCE_SIZE,
+  decodeCoordinatorInstance,
+} from "../protocol/coordinator_account.ts";
 import { type OperatorContext, recordableUrl } from "./context.ts";
 import { checkBalance, checkProgram } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
@@ -132,7 +135,8 @@ async function checkAbsent(
   // An interrupted creation that did reach the chain: its record only lacks the last word.
   const record = await readRunRecord(runsDirectory, cluster, runId);
   if (record?.status === "creating" && record.genesisHash === context.genesisHash) {
-    const stored = new PublicKey(account.data.subarray(73, 105)).toBase58();
+    const stored = new PublicKey(decodeCoordinatorInstance(account.data).coordinatorAccount)
+      .toBase58();
     if (stored === record.coordinatorAccount) {
       await writeRunRecord(runsDirectory, { ...record, status: "created" });
     }

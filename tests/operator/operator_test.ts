@@ -1,31 +1,17 @@
 /** The operator's way, end to end: every command as a process against one localnet. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { makeWorkspace, runScript, spawnScript, textUntil } from "./script.ts";
+import {
+  leftovers,
+  makeWorkspace,
+  processesOf,
+  readText,
+  runScript,
+  spawnScript,
+} from "./script.ts";
 
 const BANNER = "[+] Testing Solana setup ready, starting Solana logs...\n" +
   "Streaming transaction logs. Confirmed commitment\n";
-
-function pidsOf(folder: string): string[] {
-  if (Deno.build.os !== "linux") return [];
-  return [...Deno.readDirSync("/proc")].map(({ name }) => name).filter((pid) => {
-    try {
-      return Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes(folder);
-    } catch {
-      return false;
-    }
-  });
-}
-
-async function filesBelow(folder: string): Promise<string[]> {
-  const files: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    const path = join(folder, name);
-    if (isDirectory) files.push(...await filesBelow(path));
-    else files.push(path);
-  }
-  return files;
-}
 
 Deno.test("operator commands", async (t) => {
   const folder = await makeWorkspace();
@@ -34,11 +20,10 @@ Deno.test("operator commands", async (t) => {
     ["--rpc-port", "0", "--clock-rate", "20"],
     folder,
   );
-  const talk = textUntil(setup.stderr, 'run "test" at');
+  const [talk, results] = [readText(setup.stderr), readText(setup.stdout)];
   try {
-    const banner = await textUntil(setup.stdout, "Confirmed commitment\n")
-      .catch(async (error) => assert.fail(`${error.message}\n${await talk.catch(String)}`));
-    const text = await talk;
+    const text = await talk.until('run "test" at');
+    const banner = await results.until("Confirmed commitment\n");
     const rpc = /RPC (http:\/\/\S+?)\/?,/.exec(text)?.[1] ?? assert.fail(text);
     const port = new URL(rpc).port;
     const run = (name: string, ...args: string[]) => runScript(name, args, folder);
@@ -190,9 +175,8 @@ Deno.test("operator commands", async (t) => {
     const { code } = await setup.status;
     await t.step("Ctrl+C ends everything and leaves nothing half done", async () => {
       assert.equal(code, 0);
-      assert.deepEqual(pidsOf(folder), []);
-      const files = await filesBelow(folder);
-      assert.deepEqual(files.filter((path) => /\.tmp|\.lock/.test(path)), []);
+      assert.deepEqual(processesOf(folder), []);
+      assert.deepEqual(await leftovers(folder), []);
     });
     await Deno.remove(folder, { recursive: true });
   }

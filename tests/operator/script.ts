@@ -69,23 +69,60 @@ export async function runScript(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Resolves when the stream has this text; rejects with all that came when it ends before. */
-export async function textUntil(
-  stream: ReadableStream<Uint8Array>,
-  wanted: string,
-): Promise<string> {
+/** Reads a stream to its end, so that its process never waits for a full pipe. */
+export interface TextReader {
+  /** All text so far, as soon as it holds `wanted`; rejects when the stream ends without. */
+  until(wanted: string): Promise<string>;
+}
+
+export function readText(stream: ReadableStream<Uint8Array>): TextReader {
   let text = "";
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
-  while (!text.includes(wanted)) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`ended without "${wanted}": ${text}`);
-    text += value;
-  }
-  // Read on, so that the process never waits for a full pipe.
+  let ended = false;
+  let news = Promise.withResolvers<void>();
   (async () => {
-    while (!(await reader.read()).done);
+    for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      news.resolve();
+      news = Promise.withResolvers();
+    }
+    ended = true;
+    news.resolve();
   })();
-  return text;
+  return {
+    async until(wanted) {
+      while (!text.includes(wanted)) {
+        if (ended) throw new Error(`ended without "${wanted}": ${text}`);
+        await news.promise;
+      }
+      return text;
+    },
+  };
+}
+
+/** Command lines of the processes that work in this folder; on Linux only. */
+export function processesOf(folder: string): string[] {
+  if (Deno.build.os !== "linux") return [];
+  return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
+    try {
+      const line = Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ");
+      return line.includes(folder) || Deno.readLinkSync(`/proc/${name}/cwd`) === folder
+        ? [line]
+        : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Files of interrupted work below a folder. */
+export async function leftovers(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (/tmp|lock|part/.test(name)) found.push(path);
+    else if (isDirectory) found.push(...await leftovers(path));
+  }
+  return found;
 }
 
 /** The user's own settings must not reach the commands under test. */
