@@ -97,7 +97,13 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Pe
     );
   }
   network = new Libp2pPeerNetwork(node, signer, directory, options);
-  await network.start();
+  try {
+    await network.start();
+    options.signal?.throwIfAborted();
+  } catch (error) {
+    await network.close();
+    throw error;
+  }
   return network;
 }
 
@@ -182,11 +188,12 @@ class Libp2pPeerNetwork implements PeerNetwork {
     this.#renewal = setInterval(() => this.#renewRecord(), RECORD_LIFETIME_MS / 3);
     this.#exchange.start();
     this.#connector.lookNow();
-    this.#options.signal?.addEventListener("abort", () => this.close(), {
+    const closeOnAbort = () => void this.close().catch((error) => this.#log(`closing: ${error}`));
+    this.#options.signal?.addEventListener("abort", closeOnAbort, {
       once: true,
       signal: this.#closing.signal,
     });
-    this.#options.onLog?.(`listening for peers on ${this.addresses.join(", ")}`);
+    this.#log(`listening for peers on ${this.addresses.join(", ")}`);
   }
 
   get addresses(): string[] {
@@ -331,7 +338,7 @@ class Libp2pPeerNetwork implements PeerNetwork {
       try {
         handler(message);
       } catch (error) {
-        this.#options.onLog?.(`a message handler failed: ${error}`);
+        this.#log(`a message handler failed: ${error}`);
       }
     }
   }
@@ -347,7 +354,7 @@ class Libp2pPeerNetwork implements PeerNetwork {
     try {
       await this.#book?.publish(this.#ownRecord);
     } catch (error) {
-      this.#options.onLog?.(
+      this.#log(
         `cannot write to the address book ${this.#options.addressBookDirectory}: ${error}`,
       );
     }
@@ -362,6 +369,10 @@ class Libp2pPeerNetwork implements PeerNetwork {
     return signal === undefined
       ? this.#closing.signal
       : AbortSignal.any([signal, this.#closing.signal]);
+  }
+
+  #log(line: string): void {
+    this.#options.onLog?.(line);
   }
 
   #throwIfClosed(): void {

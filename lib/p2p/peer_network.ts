@@ -43,7 +43,10 @@ export interface PeerNetwork {
   sign(message: Uint8Array): Uint8Array;
   /** Only these keys may connect, author messages or fetch blobs; replaces the earlier list. */
   setAllowList(keys: Uint8Array[]): void;
-  /** Signs and gossips a payload (at most 4096 bytes with its envelope) to the run's topic. */
+  /**
+   * Signs and gossips a payload (at most 4096 bytes with its envelope) to the run's topic. A peer
+   * delivers the same payload of the same author once: change a nonce to have it delivered again.
+   */
   publish(payload: Uint8Array): Promise<void>;
   /** Verified messages of allowed peers; own messages are not delivered. */
   onMessage(handler: (message: PeerMessage) => void): void;

@@ -114,13 +114,18 @@ export class RawPeer implements AsyncDisposable {
 
   /** Dials a network and opens a stream of a protocol to it. */
   async open(network: PeerNetwork, protocol = LINK_PROTOCOL): Promise<FrameStream> {
+    const stream = await this.openUnframed(network, protocol);
+    return new FrameStream(stream, { bytesSent: 0, bytesReceived: 0 });
+  }
+
+  /** The same, without frames. */
+  async openUnframed(network: PeerNetwork, protocol: string): Promise<Stream> {
     const id = peerIdOfKey(network.publicKey.toHex());
-    const stream = await this.#node.dialProtocol(
+    return await this.#node.dialProtocol(
       multiaddr(`${network.addresses[0]}/p2p/${id}`),
       protocol,
       { signal: AbortSignal.timeout(5000) },
     );
-    return new FrameStream(stream, { bytesSent: 0, bytesReceived: 0 });
   }
 
   /** Dials another raw peer and opens a stream of a protocol to it. */
