@@ -59,10 +59,10 @@ export function openConnection(options: OpenConnectionOptions): Connection {
   const endpoints = [options, ...(options.fallbacks ?? [])]
     .map(({ rpcUrl, wsUrl }) => resolveEndpoint(rpcUrl, wsUrl));
   const close = new AbortController();
-  const signals = [close.signal, ...(options.signal ? [options.signal] : [])];
   const failoverFetch = createFailoverFetch({
     urls: endpoints.map((endpoint) => endpoint.rpcUrl),
-    signal: AbortSignal.any(signals),
+    signal: options.signal,
+    closed: close.signal,
     timeoutMillis: options.timeoutMillis,
     onFailover: options.onFailover,
     fetch: options.fetch,
@@ -93,7 +93,8 @@ class PlainConnection extends Connection {
 }
 
 /**
- * Close a connection: requests under way fail, sockets and timers end, the process may exit.
+ * Close a connection: sockets and timers end, new requests fail, those under way may finish (web3.js
+ * has some that nobody awaits, whose failure would end the process).
  * Calling it twice, or with a Connection made elsewhere, does no harm.
  */
 export async function closeConnection(connection: Connection): Promise<void> {

@@ -171,6 +171,26 @@ export async function deployProgram(options: DeployOptions): Promise<DeployResul
   };
 }
 
+/**
+ * Give up an interrupted deployment of `so`: close its buffer, so that its rent goes back to `payer`.
+ * @returns the lamports that came back; 0 when there is no such buffer
+ */
+export async function reclaimBuffer(
+  options: Pick<DeployOptions, "connection" | "payer" | "authority" | "so" | "signal">,
+): Promise<number> {
+  const { connection, payer, authority } = options;
+  const buffer = await bufferAddress(options);
+  const lamports = await connection.getBalance(buffer);
+  if (lamports === 0) return 0;
+  await sendInstructions({
+    ...options,
+    label: "Closing the program buffer",
+    signers: [authority],
+    instructions: [loader.closeBuffer(buffer, payer.publicKey, authority.publicKey)],
+  });
+  return lamports;
+}
+
 function checkProgramFile(so: Uint8Array): void {
   const elf = [0x7f, 0x45, 0x4c, 0x46];
   if (so.length > 64 && so.length <= 10 * 1024 * 1024 && elf.every((byte, i) => so[i] === byte)) {
@@ -239,7 +259,9 @@ function bufferSeed(so: Uint8Array): string {
   return createHash("sha256").update(so).digest("hex").slice(0, 32);
 }
 
-function bufferAddress({ authority, so }: DeployOptions): Promise<PublicKey> {
+function bufferAddress(
+  { authority, so }: Pick<DeployOptions, "authority" | "so">,
+): Promise<PublicKey> {
   return PublicKey.createWithSeed(authority.publicKey, bufferSeed(so), loader.LOADER_V3);
 }
 

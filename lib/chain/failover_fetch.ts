@@ -15,6 +15,8 @@ export interface FailoverOptions {
   urls: string[];
   /** Ends every request and every wait. */
   signal?: AbortSignal;
+  /** Ends waits and refuses new requests, but lets those under way finish. */
+  closed?: AbortSignal;
   /** Longest time for one attempt, the body included. Default 15 s. */
   timeoutMillis?: number;
   /** Attempts of one call on each endpoint. Default 4. */
@@ -50,6 +52,7 @@ export function createFailoverFetch(
   options: FailoverOptions,
 ): (input: unknown, init?: RequestInit) => Promise<Response> {
   const { signal, timeoutMillis = 15_000, attemptsPerEndpoint = 4, pauseMillis = 250 } = options;
+  const noMore = AbortSignal.any([signal, options.closed].filter((s) => s !== undefined));
   const request = options.fetch ?? ((url, init) => fetch(url, init));
   const endpoints: Health[] = [...new Set(options.urls)]
     .map((url) => ({ url, failures: 0, restUntil: 0, closedUntil: 0 }));
@@ -61,7 +64,7 @@ export function createFailoverFetch(
     for (let attempt = 0; attempt < budget; attempt++) {
       // The first attempt never waits for a resting endpoint, later ones not longer than their pause.
       const patience = attempt === 0 ? 0 : backoff(pauseMillis, attempt);
-      const endpoint = await nextEndpoint(endpoints, patience, signal);
+      const endpoint = await nextEndpoint(endpoints, patience, noMore);
       if (previous && previous !== endpoint && last) {
         options.onFailover?.({
           from: redactUrl(previous.url),
@@ -108,8 +111,9 @@ function backoff(pauseMillis: number, failures: number): number {
 async function nextEndpoint(
   endpoints: Health[],
   patience: number,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<Health> {
+  signal.throwIfAborted();
   const now = Date.now();
   const ready = endpoints.find((e) => Math.max(e.restUntil, e.closedUntil) <= now);
   if (ready) return ready;

@@ -28,7 +28,8 @@ export interface WriteBufferOptions {
 const CONCURRENCY = 32;
 /** Statuses of one request, as nodes limit it. */
 const STATUS_BATCH = 256;
-const POLL_MILLIS = 200;
+const FIRST_POLL_MILLIS = 100;
+const LAST_POLL_MILLIS = 2000;
 const REBROADCAST_MILLIS = 3000;
 /** Rounds of "write what differs, read back" before giving up. */
 const MAX_ROUNDS = 5;
@@ -94,10 +95,12 @@ async function writeChunks(
 
     let waiting = sent;
     let lastSent = Date.now();
+    let pollMillis = FIRST_POLL_MILLIS;
     while (waiting.length > 0) {
       waiting = await stillWaiting(waiting, options, onLanded);
       if (waiting.length === 0) break;
-      await sleep(POLL_MILLIS, signal);
+      await sleep(pollMillis, signal);
+      pollMillis = Math.min(LAST_POLL_MILLIS, pollMillis * 1.5);
       if (Date.now() - lastSent < REBROADCAST_MILLIS) continue;
       lastSent = Date.now();
       if (await connection.getBlockHeight() > lastValidBlockHeight) break;

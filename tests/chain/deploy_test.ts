@@ -15,6 +15,7 @@ import {
   type DeployProgress,
   programHash,
   readProgram,
+  reclaimBuffer,
 } from "../../lib/chain/deploy.ts";
 import { authorizationAddress } from "../../lib/chain/pda.ts";
 import { defaultProgramIds } from "../../lib/chain/programs.ts";
@@ -139,22 +140,30 @@ Deno.test("programs are deployed, upgraded and found again", async (t) => {
 
       await t.step("an interrupted deployment goes on where it stopped", async () => {
         const so = bindProgramIds(authorizerSo, [Keypair.generate().publicKey]);
-        const stop = new AbortController();
         const program = Keypair.generate();
-        let total = 0;
-        const aborted = deployProgram({
-          ...common,
-          so,
-          program,
-          signal: stop.signal,
-          onProgress: (event) => {
-            total = event.total;
-            if (event.phase === "write" && event.done >= 1) stop.abort(new Error("stopped"));
-          },
-        });
-        await assert.rejects(aborted, /stopped/);
+        let toWrite: number | undefined;
+        const interrupt = async () => {
+          const stop = new AbortController();
+          const aborted = deployProgram({
+            ...common,
+            so,
+            program,
+            signal: stop.signal,
+            onProgress: (event) => {
+              toWrite ??= event.total - event.done;
+              const landed = toWrite - (event.total - event.done);
+              if (landed > 0) stop.abort(new Error("stopped"));
+            },
+          });
+          await assert.rejects(aborted, /stopped/);
+        };
+        await interrupt();
+        const rent = await connection.getMinimumBalanceForRentExemption(37 + so.length);
+        assert.equal(await reclaimBuffer({ ...common, so }), rent);
+        assert.equal(await reclaimBuffer({ ...common, so }), 0);
+        await interrupt();
         const resumed = await deployProgram({ ...common, so, program });
-        assert.ok(resumed.writeTransactions < total);
+        assert.ok(resumed.writeTransactions < toWrite!);
         assert.equal((await readProgram(connection, program.publicKey)).sha256, programHash(so));
       });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Keypair } from "@solana/web3.js";
+import { Keypair, type PublicKey } from "@solana/web3.js";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
 import { PsycheError } from "../../lib/error.ts";
 import {
@@ -11,6 +11,7 @@ import * as coordinator from "../../lib/chain/coordinator_instructions.ts";
 import { fetchCoordinator, fetchCoordinatorInstance } from "../../lib/chain/coordinator_reader.ts";
 import { bindProgramIds, deployProgram } from "../../lib/chain/deploy.ts";
 import { authorizationAddress } from "../../lib/chain/pda.ts";
+import { coordinatorProgram } from "../../lib/chain/programs.ts";
 import { sendInstructions, simulateInstructions } from "../../lib/chain/send.ts";
 import { watchCoordinator } from "../../lib/chain/watch_coordinator.ts";
 import { parseRunConfig } from "../../lib/protocol/run_config.ts";
@@ -80,6 +81,24 @@ Deno.test("a run from deployment to its end, under freshly bound program ids", a
     assert.equal(state.runState, RunState.Uninitialized);
     assert.equal(state.runId, runId);
     assert.equal(state.clientVersion, "test");
+
+    // The same through Anchor's own client.
+    const program = coordinatorProgram(connection, ids);
+    const tickByAnchor = await program.methods.tick()
+      .accounts({
+        user: owner,
+        coordinatorInstance: instance.address,
+        coordinatorAccount: account.publicKey,
+      })
+      .instruction();
+    assert.deepEqual(tickByAnchor, coordinator.tickInstruction({ ...run, user: owner }));
+    const accounts = program.account as Record<string, { fetch(key: PublicKey): Promise<unknown> }>;
+    const fetched = await accounts.coordinatorInstance.fetch(instance.address) as {
+      runId: string;
+      mainAuthority: PublicKey;
+    };
+    assert.equal(fetched.runId, runId);
+    assert.ok(fetched.mainAuthority.equals(owner));
 
     const seen: number[] = [];
     const nonces: bigint[] = [];
