@@ -25,7 +25,7 @@ export const command = defineCommand({
     const config = await loadRunConfig(settings.config, signal);
     config.warnings.forEach((warning) => output.warn(warning));
     output.say("preparing training data and model");
-    const { dataDirectory } = await prepareDemo(".psyche", signal);
+    const { dataDirectory } = await prepareDemo(".psyche", { signal });
     const progress = createProgress(output);
     const setup = await setupLocalnet({
       ...settings,

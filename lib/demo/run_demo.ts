@@ -74,7 +74,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const directory = join(options.root, "demo", new Date().toISOString().replace(/[:.]/g, "-"));
   await Deno.mkdir(directory, { recursive: true });
   options.onSetup({ type: "files" });
-  const files = await prepareDemo(options.root, { seed: options.seed, signal: options.signal });
+  const files = await prepareDemo(options.root, {
+    seed: options.seed,
+    signal: options.signal,
+  });
   const base = await loadRunConfig(options.configPath);
   const run = demoConfig(base, { ...options, modelDirectory: files.modelDirectory });
 

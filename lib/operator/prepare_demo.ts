@@ -12,17 +12,24 @@ export interface DemoFiles {
 }
 
 const VOCABULARY = 512;
-const SEED = 1;
+/** Fixed: another seed would only shuffle which countries are held out. */
+const CORPUS_SEED = 1;
 
-/** @param root the toolkit's folder for made things, normally `.psyche` */
-export async function prepareDemo(root: string, signal?: AbortSignal): Promise<DemoFiles> {
+/**
+ * @param root the toolkit's folder for made things, normally `.psyche`
+ * @param options.seed of the initial weights; each seed has a model directory of its own
+ */
+export async function prepareDemo(
+  root: string,
+  { seed = 1, signal }: { seed?: number; signal?: AbortSignal } = {},
+): Promise<DemoFiles> {
   const dataDirectory = join(root, "data");
-  const modelDirectory = join(root, "models", "nano");
-  await prepareDemoCorpus(dataDirectory, { vocabSize: VOCABULARY, seed: SEED, signal });
+  const modelDirectory = join(root, "models", seed === 1 ? "nano" : `nano-${seed}`);
+  await prepareDemoCorpus(dataDirectory, { vocabSize: VOCABULARY, seed: CORPUS_SEED, signal });
   if (!await isThere(join(modelDirectory, "config.json"))) {
     const tokenizer = await Deno.readTextFile(join(dataDirectory, "tokenizer.json"));
     await Deno.mkdir(join(root, "models"), { recursive: true });
-    await initModel(modelDirectory, nanoConfig(VOCABULARY), SEED, tokenizer);
+    await initModel(modelDirectory, nanoConfig(VOCABULARY), seed, tokenizer);
   }
   return { dataDirectory, modelDirectory };
 }
