@@ -39,6 +39,22 @@ export function accountFormat(config: Config, otherwise: AccountEncoding = "bina
   return format;
 }
 
+/** Bytes of account data that one answer may hold; accounts have at most 10 MiB. */
+const ANSWER_DATA_LIMIT = 40 * 1024 * 1024;
+
+/** Counts account data as it is added to one answer; throws when it becomes too much. */
+export function dataBudget(): (account: AccountState) => void {
+  let left = ANSWER_DATA_LIMIT;
+  return ({ data }) => {
+    left -= data.length;
+    if (left >= 0) return;
+    throw new RpcError(
+      RpcCode.InvalidRequest,
+      `The accounts have more than ${ANSWER_DATA_LIMIT} bytes; ask for fewer at a time`,
+    );
+  };
+}
+
 /** Longest data that base58 is offered for; it is quadratic. */
 const BASE58_LIMIT = 128;
 

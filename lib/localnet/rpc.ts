@@ -12,6 +12,8 @@ import { transactionMethods } from "./rpc_transactions.ts";
 
 /** Calls that one batch may hold. */
 export const BATCH_LIMIT = 100;
+/** Characters of one answer, batches included: room for several of the largest accounts. */
+const ANSWER_LIMIT = 64 * 1024 * 1024;
 
 /** All methods over HTTP and websocket; subscriptions come on top, see pubsub.ts. */
 export function allMethods(node: LocalnetNode): Methods {
@@ -44,26 +46,34 @@ export function dispatch(
   } catch {
     return toJson(failure(null, new RpcError(RpcCode.ParseError, "Parse error")));
   }
-  if (!Array.isArray(request)) {
-    const answer = call(find, request);
-    return answer && toJson(answer);
-  }
+  if (!Array.isArray(request)) return call(find, request, ANSWER_LIMIT);
   if (request.length === 0 || request.length > BATCH_LIMIT) {
     const text = `A batch has 1 to ${BATCH_LIMIT} calls, not ${request.length}`;
     return toJson(failure(null, new RpcError(RpcCode.InvalidRequest, text)));
   }
-  const answers = request.map((it) => call(find, it)).filter((it) => it !== undefined);
-  return answers.length > 0 ? toJson(answers) : undefined;
+  const answers: string[] = [];
+  let room = ANSWER_LIMIT;
+  for (const it of request) {
+    const answer = call(find, it, room);
+    if (answer === undefined) continue;
+    answers.push(answer);
+    room -= answer.length;
+  }
+  return answers.length > 0 ? `[${answers}]` : undefined;
 }
 
-function call(find: (name: string) => Method | undefined, request: unknown): object | undefined {
+function call(
+  find: (name: string) => Method | undefined,
+  request: unknown,
+  room: number,
+): string | undefined {
   if (typeof request !== "object" || request === null || Array.isArray(request)) {
-    return failure(null, new RpcError(RpcCode.InvalidRequest, "Invalid request"));
+    return toJson(failure(null, new RpcError(RpcCode.InvalidRequest, "Invalid request")));
   }
   const { id, method, params } = request as { id?: unknown; method?: unknown; params?: unknown };
   const answerId = typeof id === "number" || typeof id === "string" ? id : null;
   if (typeof method !== "string") {
-    return failure(answerId, new RpcError(RpcCode.InvalidRequest, "Invalid request"));
+    return toJson(failure(answerId, new RpcError(RpcCode.InvalidRequest, "Invalid request")));
   }
   // A call without id is a notification, for example the "ping" of web3.js: never answered.
   const silent = id === undefined;
@@ -71,9 +81,13 @@ function call(find: (name: string) => Method | undefined, request: unknown): obj
     const found = find(method);
     if (!found) throw new RpcError(RpcCode.MethodNotFound, "Method not found");
     const result = found(new Params(params));
-    return silent ? undefined : { jsonrpc: "2.0", result: result ?? null, id: answerId };
+    if (silent) return undefined;
+    const answer = toJson({ jsonrpc: "2.0", result: result ?? null, id: answerId });
+    if (answer.length <= room) return answer;
+    const text = `The answer has ${answer.length} characters, too many; ask for less at a time`;
+    throw new RpcError(RpcCode.InvalidRequest, text);
   } catch (error) {
-    return silent ? undefined : failure(answerId, toRpcError(error));
+    return silent ? undefined : toJson(failure(answerId, toRpcError(error)));
   }
 }
 

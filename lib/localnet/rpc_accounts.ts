@@ -1,6 +1,6 @@
 /** RPC methods that read accounts. */
 import { toBase58 } from "./base58.ts";
-import { accountFormat, encodeAccount } from "./encode.ts";
+import { accountFormat, dataBudget, encodeAccount } from "./encode.ts";
 import { accountFilters } from "./filters.ts";
 import { type LocalnetNode, type Methods, withContext } from "./node.ts";
 import { addressOf } from "./params.ts";
@@ -22,11 +22,14 @@ export function accountMethods(node: LocalnetNode): Methods {
       const keys = params.list(0, "the addresses", MULTIPLE_LIMIT)
         .map((it) => addressOf(it, "each address"));
       const format = accountFormat(params.config(1), "base64");
+      const spend = dataBudget();
       return withContext(
         node,
         keys.map((key) => {
           const account = svm.account(key);
-          return account ? encodeAccount(svm, key, account, format) : null;
+          if (!account) return null;
+          spend(account);
+          return encodeAccount(svm, key, account, format);
         }),
       );
     },
@@ -35,12 +38,13 @@ export function accountMethods(node: LocalnetNode): Methods {
       const config = params.config(1);
       const format = accountFormat(config);
       const matches = accountFilters(config);
+      const spend = dataBudget();
       const found = svm.accountsOwnedBy(owner)
         .filter(({ account }) => matches(account.data))
-        .map(({ key, account }) => ({
-          pubkey: toBase58(key),
-          account: encodeAccount(svm, key, account, format),
-        }));
+        .map(({ key, account }) => {
+          if (!format.slice) spend(account);
+          return { pubkey: toBase58(key), account: encodeAccount(svm, key, account, format) };
+        });
       return config.flag("withContext") ? withContext(node, found) : found;
     },
     getLargestAccounts: () =>

@@ -1,6 +1,7 @@
 /** A localnet in a process of its own, which ends with its parent. */
 import { fileURLToPath } from "node:url";
 import { PsycheError } from "../error.ts";
+import { portOwner } from "./port_owner.ts";
 
 export interface SpawnLocalnetOptions {
   bindAddress?: string;
@@ -41,7 +42,7 @@ const STOP_LIMIT_MS = 3_000;
  *
  * The child watches its standard input: it also ends when this process dies without calling `stop`.
  *
- * @throws PsycheError `LOCALNET_START_FAILED` with the child's own words
+ * @throws PsycheError `PORT_TAKEN`, `LOCALNET_START_FAILED` with the child's own words
  */
 export async function spawnLocalnet(
   options: SpawnLocalnetOptions = {},
@@ -71,10 +72,21 @@ export async function spawnLocalnet(
     await stop();
     signal?.throwIfAborted();
     const words = (await errors).trim() || `it ended with code ${(await ended).code}`;
-    throw new PsycheError("LOCALNET_START_FAILED", `The localnet did not start: ${words}`, {
+    throw await startFailure(words, cause);
+  }
+}
+
+/** The child may not look into other processes to see who holds a port; this one perhaps may. */
+async function startFailure(words: string, cause: unknown): Promise<PsycheError> {
+  const [taken, port] = words.match(/^Port (\d+) is taken(?=;)/) ?? [];
+  if (!taken) {
+    return new PsycheError("LOCALNET_START_FAILED", `The localnet did not start: ${words}`, {
       cause,
     });
   }
+  const owner = await portOwner(Number(port));
+  const message = owner ? words.replace(taken, `${taken} by ${owner}`) : words;
+  return new PsycheError("PORT_TAKEN", message, { cause });
 }
 
 function localnetArguments(options: SpawnLocalnetOptions): string[] {
@@ -95,8 +107,8 @@ function localnetArguments(options: SpawnLocalnetOptions): string[] {
     "--no-prompt",
     `--allow-net=${host.includes(":") ? `[${host}]` : host}`,
     allowPaths("ffi", [`${root}node_modules`]),
-    // ldd: the addon's loader looks there for the kind of C library. /proc: who holds a taken port.
-    allowPaths("read", [root, "/usr/bin/ldd", "/proc", ...files]),
+    // ldd: the addon's loader looks there for the kind of C library.
+    allowPaths("read", [root, "/usr/bin/ldd", ...files]),
     "--allow-env=NAPI_RS_WASI_FLAVOR,NAPI_RS_FORCE_WASI,NAPI_RS_NATIVE_LIBRARY_PATH,NO_COLOR,FORCE_COLOR",
     `${root}scripts/localnet.ts`,
     "--json",

@@ -21,7 +21,13 @@ Deno.test("a taken port is named in one sentence with its process", async () => 
     assert.equal(code, 1);
     assert.equal(stdout, "");
     assert.match(stderr, new RegExp(`^Port ${port} is taken.*--rpc-port.*\n$`));
-    if (Deno.build.os === "linux") assert.match(stderr, new RegExp(`by process ${Deno.pid} \\(`));
+    const owner = Deno.build.os === "linux" ? new RegExp(`by process ${Deno.pid} \\(`) : /taken;/;
+    assert.match(stderr, owner);
+    await assert.rejects(
+      spawnLocalnet({ rpcPort: port }),
+      (error: Error & { code?: string }) =>
+        error.code === "PORT_TAKEN" && owner.test(error.message),
+    );
   } finally {
     listener.close();
   }
