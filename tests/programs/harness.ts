@@ -167,7 +167,7 @@ export const TRACE_MODEL: Model = {
     kind: "Distro",
     clipGradNorm: 1,
     weightDecay: null,
-    compressionDecay: 0.999,
+    compressionDecay: 0.75,
     compressionTopk: 8,
     compressionChunk: 64,
     quantize1bit: true,

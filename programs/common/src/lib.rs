@@ -3,11 +3,13 @@
 
 pub mod accounts;
 pub mod authorization;
+pub mod batch_size;
 pub mod borsh;
 pub mod entry;
 pub mod error;
 pub mod hash;
 pub mod ids;
+#[cfg(target_arch = "bpf")]
 pub mod lifecycle;
 pub mod log;
 pub mod memory;

@@ -1,7 +1,6 @@
 //! The coordinator: the state machine of training runs (docs/protocol/onchain-coordinator.md).
-#![cfg_attr(not(test), no_std)]
+#![no_std]
 
-mod batch_size;
 mod error;
 mod groups;
 mod layout;

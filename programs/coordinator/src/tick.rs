@@ -1,12 +1,12 @@
 //! The state machine (docs/protocol/coordinator-state-machine.md sections 4 and 5).
 
-use crate::batch_size::batch_size;
 use crate::error::*;
 use crate::layout::*;
 use crate::model;
 use crate::run_state::*;
 use crate::selection::first_word;
 use psyche_common::accounts::same_key;
+use psyche_common::batch_size::batch_size;
 use psyche_common::error::Outcome;
 use psyche_common::hash::sha256;
 use psyche_common::sysvar::Now;
@@ -198,7 +198,15 @@ fn next_data_index(run: &Coordinator) -> u64 {
     let low = (data_index & 0xffff_ffff).wrapping_mul(seq_len);
     let high = (data_index >> 32).wrapping_mul(seq_len) + (low >> 32);
     assert!(high >> 32 == 0);
-    data_index + batch_size(&run.config, high << 32 | low & 0xffff_ffff) as u64
+    let tokens = high << 32 | low & 0xffff_ffff;
+    let config = &run.config;
+    let size = batch_size(
+        config.global_batch_size_start,
+        config.global_batch_size_end,
+        config.global_batch_size_warmup_tokens,
+        tokens,
+    );
+    data_index + size as u64
 }
 
 fn withdraw_all(epoch: &mut Epoch) {

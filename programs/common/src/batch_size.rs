@@ -3,19 +3,17 @@
 //! The ramp is defined in IEEE doubles and programs have none, so its four operations are done here
 //! on integers, each rounded to nearest-even at 53 bits as the hardware does it.
 
-use crate::layout::Config;
-
-/// Sequences of the step that begins after `tokens` tokens.
-pub fn batch_size(config: &Config, tokens: u64) -> u16 {
-    let (start, end) = (config.global_batch_size_start, config.global_batch_size_end);
-    if tokens >= config.global_batch_size_warmup_tokens {
+/// Sequences of the step that begins after `tokens` tokens, when the size goes from `start` to `end`
+/// over `warmup_tokens` tokens.
+pub fn batch_size(start: u16, end: u16, warmup_tokens: u64, tokens: u64) -> u16 {
+    if tokens >= warmup_tokens {
         return end;
     }
     if tokens == 0 || end <= start {
         // The added term is zero. A config with end below start is refused where it is set.
         return start;
     }
-    let share = Double::from(tokens).divided_by(Double::from(config.global_batch_size_warmup_tokens));
+    let share = Double::from(tokens).divided_by(Double::from(warmup_tokens));
     let rise = share.times(end - start);
     Double::from(start as u64).plus(rise).rounded() as u16
 }
@@ -101,16 +99,6 @@ impl Double {
 mod tests {
     use super::*;
 
-    fn config(start: u16, end: u16, warmup: u64) -> Config {
-        Config {
-            global_batch_size_start: start,
-            global_batch_size_end: end,
-            global_batch_size_warmup_tokens: warmup,
-            // SAFETY: integers only.
-            ..unsafe { core::mem::zeroed() }
-        }
-    }
-
     fn hardware(start: u16, end: u16, warmup: u64, tokens: u64) -> u16 {
         if tokens >= warmup {
             return end;
@@ -134,7 +122,7 @@ mod tests {
             (4, 64, 1000000, 333333, 24),
             (8, 8, 0, 0, 8),
         ] {
-            assert_eq!(batch_size(&config(start, end, warmup), tokens), size);
+            assert_eq!(batch_size(start, end, warmup, tokens), size);
         }
     }
 
@@ -155,7 +143,7 @@ mod tests {
             }
             let (a, b) = ((next() >> (next() % 16 + 48)) as u16, (next() >> 48) as u16);
             let (start, end) = (a.min(b).max(1), a.max(b).max(1));
-            let size = batch_size(&config(start, end, warmup), tokens);
+            let size = batch_size(start, end, warmup, tokens);
             let expected = hardware(start, end, warmup, tokens);
             assert_eq!(size, expected, "{start} {end} {warmup} {tokens}");
         }
@@ -163,7 +151,7 @@ mod tests {
         for d in 1..2000u64 {
             for k in [d / 2, d - 1, d / 3] {
                 for (start, end) in [(1, 2), (1, 1000), (65534, 65535), (3, 65535)] {
-                    let size = batch_size(&config(start, end, d), k);
+                    let size = batch_size(start, end, d, k);
                     assert_eq!(size, hardware(start, end, d, k), "{start} {end} {d} {k}");
                 }
             }
