@@ -3,11 +3,14 @@ import { PsycheError } from "../lib/error.ts";
 import { loadOptions, localnetCommand, type LocalnetFlags } from "../lib/localnet/flags.ts";
 import { startLocalnet } from "../lib/localnet/start.ts";
 
-/** Resolves on Ctrl+C, on a request to end, and, with `parent`, when standard input ends. */
+/**
+ * Resolves on SIGTERM and on Ctrl+C; with `parent`, instead of on Ctrl+C, when standard input ends:
+ * Ctrl+C reaches the parent too, which may still need the chain while it tidies up.
+ */
 function endRequest(parent: boolean): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => resolve();
-    Deno.addSignalListener("SIGINT", done);
+    Deno.addSignalListener("SIGINT", parent ? () => {} : done);
     if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", done);
     if (parent) Deno.stdin.readable.pipeTo(new WritableStream()).then(done, done);
   });
