@@ -207,7 +207,7 @@ class Libp2pPeerNetwork implements PeerNetwork {
 
   setAllowList(keys: Uint8Array[]): void {
     for (const key of keys) checkKey(key);
-    this.#directory.setAllowed(keys.map((key) => key.toHex()));
+    if (!this.#directory.setAllowed(keys.map((key) => key.toHex()))) return;
     for (const connection of this.#node.getConnections()) {
       if (this.#allowedKey(connection) === null) {
         connection.abort(new Error("not in the allow list"));

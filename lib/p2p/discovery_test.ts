@@ -149,3 +149,9 @@ Deno.test("aborting the signal closes the network", async () => {
   abort.abort();
   await untilConnected(0, a);
 });
+
+Deno.test("announced addresses take the place of the ones listened on", async () => {
+  const announce = [{ host: "client-1.example", port: 4001 }, { host: "::1", port: 4002 }];
+  await using a = await start(1, { announce });
+  assert.deepEqual(a.addresses, ["/dns/client-1.example/tcp/4001", "/ip6/::1/tcp/4002"]);
+});

@@ -29,11 +29,17 @@ export class PeerDirectory {
     return this.#allowed.has(key);
   }
 
-  /** Replaces the allow list and forgets the records of keys that left it. */
-  setAllowed(keys: Iterable<string>): void {
-    this.#allowed = new Set(keys);
-    this.#allowed.delete(this.#ownKey);
+  /**
+   * Replaces the allow list and forgets the records of keys that left it.
+   * @returns false when nothing changed
+   */
+  setAllowed(keys: Iterable<string>): boolean {
+    const allowed = new Set(keys);
+    allowed.delete(this.#ownKey);
+    if (allowed.size === this.#allowed.size && allowed.isSubsetOf(this.#allowed)) return false;
+    this.#allowed = allowed;
     for (const key of this.#records.keys()) if (!this.#allowed.has(key)) this.#records.delete(key);
+    return true;
   }
 
   /**
