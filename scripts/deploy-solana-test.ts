@@ -64,9 +64,10 @@ export const command = defineCommand({
       }));
     output.result(result, [
       ...(result.dryRun ? ["dry run, nothing was sent"] : []),
-      ...result.programs.flatMap(({ name, programId, action, signature }) => [
+      ...result.programs.flatMap(({ name, programId, action, signature, explorer }) => [
         `${name} program id: ${programId} (${action})`,
         ...(signature === null ? [] : [`  signature ${signature}`]),
+        ...(explorer === null ? [] : [`  ${explorer}`]),
       ]),
       ...(result.dryRun ? [`needs up to ${formatSol(result.lamportsNeeded)}`] : []),
     ]);

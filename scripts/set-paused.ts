@@ -22,11 +22,13 @@ export const command = defineCommand({
       (context) => setPaused(context, { runId: settings.runId, paused: !settings.resume }),
     );
     const { runId, before, after, pending, outcome } = result;
-    const state = before === after ? `"${after}"` : `"${before}" -> "${after}"`;
-    output.result({ ...result, paused: !settings.resume }, [
+    const wish = settings.resume ? "resumed" : "paused";
+    output.result(result, [
       outcome === null
-        ? `run "${runId}" is ${settings.resume ? "resumed" : "paused"} already: ${state}`
-        : `run "${runId}": ${state}`,
+        ? `run "${runId}" is ${wish} already: "${after}"`
+        : outcome.dryRun
+        ? `run "${runId}" would be ${wish}; it is now "${before}"`
+        : `run "${runId}": "${before}" -> "${after}"`,
       ...(pending ? ["the pause takes effect when the epoch's current round ends"] : []),
       ...(outcome === null ? [] : outcomeLines(outcome)),
     ]);

@@ -5,6 +5,7 @@ import { bindProgramIds, deployProgram, programHash, readProgram } from "../chai
 import type { ProgramIds } from "../chain/programs.ts";
 import { loadWallet, writeWallet } from "../chain/wallet.ts";
 import { PsycheError } from "../error.ts";
+import { explorerLink } from "./cluster_key.ts";
 import type { OperatorContext } from "./context.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
@@ -34,6 +35,8 @@ export interface DeployOptions {
 export interface DeployedProgram extends RecordedProgram {
   name: ProgramName;
   action: "unchanged" | "upgrade" | "deploy";
+  /** Link to the transaction, on public clusters. */
+  explorer: string | null;
 }
 
 export interface DeployResult {
@@ -198,7 +201,9 @@ async function carryOut(
 ): Promise<DeployedProgram> {
   const { name, id, action, so, keypair, keyFile } = plan;
   const described = { name, action, programId: id.toBase58(), sha256: programHash(so), keyFile };
-  if (action === "unchanged" || context.dryRun) return { ...described, signature: null };
+  if (action === "unchanged" || context.dryRun) {
+    return { ...described, signature: null, explorer: null };
+  }
   const { connection, payer, signal } = context;
   const { signature } = await deployProgram({
     connection,
@@ -213,5 +218,5 @@ async function carryOut(
     },
     signal,
   });
-  return { ...described, signature };
+  return { ...described, signature, explorer: explorerLink(context.cluster, signature) };
 }

@@ -1,12 +1,24 @@
 /** The JSON document of a run; commands.md section 9.1. */
 import { PublicKey } from "@solana/web3.js";
-import { ClientState } from "../protocol/coordinator_state.ts";
+import { parse as parseToml } from "smol-toml";
+import { ClientState, type CoordinatorState } from "../protocol/coordinator_state.ts";
+import { formatRunConfig } from "../protocol/run_config.ts";
 import { runStateText } from "../protocol/run_state.ts";
 import type { RunOnChain } from "./read_run.ts";
 
 const CLIENT_STATE_TEXT = Object.fromEntries(
   Object.entries(ClientState).map(([text, value]) => [value, text]),
 );
+
+/** `config` and `model` with the names and the shape of the configuration file. */
+function configurationTables({ config, model }: CoordinatorState): Record<string, unknown> {
+  try {
+    return parseToml(formatRunConfig(config, model), { integersAsBigInt: true });
+  } catch {
+    // Times above 2^63 do not fit into TOML; a dump shows them all the same.
+    return { config, model };
+  }
+}
 
 /** Keys are full base58 addresses; u64 values stay bigints for the printer. */
 export function describeRun(run: RunOnChain): Record<string, unknown> {
@@ -35,9 +47,13 @@ export function describeRun(run: RunOnChain): Record<string, unknown> {
       run_id: state.runId,
       setup: {
         client_version: state.clientVersion,
-        metadata: state.metadata,
-        model: state.model,
-        config: state.config,
+        metadata: {
+          name: state.metadata.name,
+          description: state.metadata.description,
+          num_parameters: state.metadata.numParameters,
+          vocab_size: state.metadata.vocabSize,
+        },
+        ...configurationTables(state),
       },
       status: {
         next_active: clientsState.nextActive,

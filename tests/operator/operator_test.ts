@@ -52,7 +52,8 @@ Deno.test("operator commands", async (t) => {
 
     await t.step("the run's data address is the localnet's, and it answers", async () => {
       const { value } = await json("json-info-dump", "-r", "test");
-      const { url } = value.coordinator_account.setup.model.dataLocation.location;
+      const { Http } = value.coordinator_account.setup.model.LLM.data_location;
+      const url = Http.location.SingleUrl;
       assert.equal(url, `${rpc}/data/factbook.bin`);
       const response = await fetch(url, { headers: { Range: "bytes=0-3" } });
       assert.equal(response.status, 206);

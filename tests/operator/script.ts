@@ -15,7 +15,7 @@ const PERMISSIONS: Record<string, string[]> = {
   "join-authorization-create": READ,
   "create-run": WRITE,
   "deploy-solana-test": WRITE,
-  "setup-localnet": [...WRITE, "--allow-run", `--allow-ffi=${join(ROOT, "node_modules")}`],
+  "setup-localnet": [...WRITE, "--allow-run"],
 };
 
 export interface ScriptResult {
