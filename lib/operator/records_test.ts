@@ -4,6 +4,7 @@ import { Keypair } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
 import { clusterKey, explorerLink, localnetKey } from "./cluster_key.ts";
 import { recordableUrl } from "./context.ts";
+import { forgetRecords } from "./forget_localnet.ts";
 import { loadOrCreateWallet } from "./localnet_wallet.ts";
 import { readProgramsRecord, recordedIds, writeProgramsRecord } from "./programs_record.ts";
 import { parseRunRecord, readRunRecord, type RunRecord, writeRunRecord } from "./run_record.ts";
@@ -88,6 +89,20 @@ Deno.test("recorded program ids count only for the same genesis", () =>
     assert.equal(await readProgramsRecord(folder, "devnet", "g1"), null);
     await Deno.writeTextFile(join(folder, "localnet", "programs.json"), "{}");
     assert.equal(await readProgramsRecord(folder, "localnet", "g1"), null);
+  }));
+
+Deno.test("records of an ended localnet are forgotten, others and other files stay", () =>
+  inFolder(async (folder) => {
+    await forgetRecords(folder, "localnet", () => true);
+    await writeRunRecord(folder, { ...RECORD, runId: "old", genesisHash: "g1" });
+    await writeRunRecord(folder, { ...RECORD, runId: "new", genesisHash: "g2" });
+    await Deno.writeTextFile(join(folder, "localnet", "notes.json"), "not JSON");
+    const names = () => [...Deno.readDirSync(join(folder, "localnet"))].map((it) => it.name).sort();
+    await forgetRecords(folder, "localnet", (hash) => hash !== "g2");
+    assert.deepEqual(names(), ["new.json", "notes.json"]);
+    await Deno.remove(join(folder, "localnet", "notes.json"));
+    await forgetRecords(folder, "localnet", (hash) => hash === "g2");
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 
 Deno.test("clusters are named by genesis, localnets by port", () => {

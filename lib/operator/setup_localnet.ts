@@ -16,6 +16,7 @@ import { openOperator, type OperatorContext } from "./context.ts";
 import { createJoinAuthorization } from "./create_authorization.ts";
 import { createRun } from "./create_run.ts";
 import { deployPrograms, type ProgramName } from "./deploy_programs.ts";
+import { forgetRecords } from "./forget_localnet.ts";
 import { LAMPORTS_PER_SOL } from "./lamports.ts";
 import { readProgramFile } from "./program_file.ts";
 import { readRun } from "./read_run.ts";
@@ -84,7 +85,7 @@ export interface LocalnetSetup {
   finished(): Promise<void>;
   /** Resolves when the localnet has ended, wanted or not. */
   ended: Promise<{ code: number; signal: string | null }>;
-  /** Ends the localnet and the connection. May be called more than once. */
+  /** Ends the localnet and the connection, and forgets its records. May be called more than once. */
   stop(): Promise<void>;
 }
 
@@ -120,6 +121,10 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
     stopped = true;
     if (context !== null) await closeConnection(context.connection);
     await localnet.stop();
+    if (context !== null) {
+      const { runsDirectory, cluster, genesisHash } = context;
+      await forgetRecords(runsDirectory, cluster, (hash) => hash === genesisHash);
+    }
   };
   try {
     context = await openOperator({
@@ -131,6 +136,8 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
       keysDirectory: options.keysDirectory,
       signal,
     });
+    const { runsDirectory, cluster, genesisHash } = context;
+    await forgetRecords(runsDirectory, cluster, (hash) => hash !== genesisHash);
     const coordinatorAddress = await prepareRun(context, options, step);
     const { rpcUrl, wsUrl, pid, ended } = localnet;
     const { runId } = options;

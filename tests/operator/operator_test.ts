@@ -159,7 +159,7 @@ Deno.test("operator commands", async (t) => {
         ["update-config", ["-r", "test"], 2, "USAGE"],
         ["create-run", [], 2, "USAGE"],
         ["join-authorization-create", [rpc, owner, "nonsense"], 2, "ADDRESS_INVALID"],
-        ["setup-localnet", ["--rpc-port", port], 1, "LOCALNET_START_FAILED"],
+        ["setup-localnet", ["--rpc-port", port], 1, "PORT_TAKEN"],
         ["deploy-solana-test", ["--programs-directory", "nowhere"], 1, "PROGRAM_FILE_INVALID"],
       ];
       for (const [name, args, code, errorCode] of cases) {
@@ -178,6 +178,11 @@ Deno.test("operator commands", async (t) => {
       assert.equal(code, 0);
       assert.deepEqual(processesOf(folder), []);
       assert.deepEqual(await leftovers(folder), []);
+      assert.deepEqual(
+        [...Deno.readDirSync(join(folder, "runs"))],
+        [],
+        "records of a dead cluster",
+      );
     });
     await Deno.remove(folder, { recursive: true });
   }
