@@ -1,5 +1,5 @@
 /** What the suites share: a localnet of their own, funded wallets, and connections that let go. */
-import { Connection, Keypair } from "@solana/web3.js";
+import { Connection, type ConnectionConfig, Keypair } from "@solana/web3.js";
 import {
   type SpawnedLocalnet,
   spawnLocalnet,
@@ -19,13 +19,32 @@ export async function withLocalnet(
   body: (client: TestClient) => Promise<void>,
 ): Promise<void> {
   const localnet = await spawnLocalnet(options);
-  const connection = new Connection(localnet.rpcUrl, "confirmed");
+  const requests = new Set<Promise<unknown>>();
+  const connection = new Connection(localnet.rpcUrl, {
+    commitment: "confirmed",
+    fetch: counted(requests) as ConnectionConfig["fetch"],
+  });
   try {
     await body({ localnet, connection, wallet: () => fundedWallet(connection) });
   } finally {
     closeSocket(connection);
+    while (requests.size > 0) await Promise.allSettled(requests);
     await localnet.stop();
   }
+}
+
+/**
+ * A fetch that notes what is under way. web3.js leaves requests behind when a confirmation arrives
+ * early, and their failure after the end of the localnet would be nobody's to catch.
+ */
+function counted(requests: Set<Promise<unknown>>): typeof fetch {
+  return (...args: Parameters<typeof fetch>) => {
+    const request = fetch(...args);
+    requests.add(request);
+    const done = (): boolean => requests.delete(request);
+    request.then(done, done);
+    return request;
+  };
 }
 
 async function fundedWallet(connection: Connection): Promise<Keypair> {
