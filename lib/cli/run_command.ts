@@ -62,7 +62,9 @@ async function execute<F extends Flags>(
   const parsed = parseArguments(definition, runtime.args);
   if (parsed.help) return runtime.stdout(helpText(definition));
   const flags = allFlags(definition);
-  const settings = resolveSettings(flags, loadLayers(parsed.flags, runtime));
+  // A command without a cluster to choose makes runs of its own.
+  const layers = loadLayers(parsed.flags, runtime, { runRecords: "rpc" in definition.flags });
+  const settings = resolveSettings(flags, layers);
   const values = settings.values as Values<F> & { showConfig: boolean };
   const problems = [...parsed.problems, ...settings.problems];
   if (values.showConfig) {

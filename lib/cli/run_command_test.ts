@@ -143,6 +143,19 @@ Deno.test("the run record supplies what was not given, and two clusters are told
   assert.equal((await run(["-r", "test", "--rpc", "devnet"], { files: two })).code, 0);
 });
 
+Deno.test("a command that makes its own cluster does not look for records of old ones", async () => {
+  const own = defineCommand({
+    ...command,
+    flags: { ...RUN_ID_FLAG },
+    run: ({ settings, output }) => Promise.resolve(output.result({}, [settings.runId])),
+  });
+  const runtime = testRuntime(["-r", "test"], {
+    files: { "runs/a/test.json": record("a", "x"), "runs/b/test.json": "damaged" },
+  });
+  await runCommand(own, runtime);
+  assert.equal(runtime.written.stdout, "test\n");
+});
+
 Deno.test("an env file that was asked for must exist", async () => {
   const { stderr, code } = await run(["-r", "test", "--env-file", "nowhere.env"]);
   assert.equal(code, 2);

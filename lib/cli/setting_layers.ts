@@ -23,10 +23,15 @@ const KEYS = {
 /**
  * Collects the layers below the flags.
  *
+ * @param options `runRecords: false` for a command that is not about an existing run
  * @throws PsycheError ENV_FILE_NOT_FOUND for an env file that was asked for by name,
  * RUN_RECORD_INVALID, RUN_AMBIGUOUS when several clusters have the run and no RPC tells which
  */
-export function loadLayers(flags: Record<string, string>, runtime: Runtime): SettingLayers {
+export function loadLayers(
+  flags: Record<string, string>,
+  runtime: Runtime,
+  { runRecords = true } = {},
+): SettingLayers {
   const layers: SettingLayers = { flags, environment: runtime.environment };
   layers.envFile = readEnvFile(layers, runtime);
   const home = runtime.environment("HOME") ?? runtime.environment("USERPROFILE");
@@ -35,7 +40,7 @@ export function loadLayers(flags: Record<string, string>, runtime: Runtime): Set
     const source = runtime.readTextFile(path);
     if (source !== undefined) layers.solanaConfig = { path, values: parseSolanaConfig(source) };
   }
-  layers.runRecord = findRunRecord(layers, runtime);
+  if (runRecords) layers.runRecord = findRunRecord(layers, runtime);
   return layers;
 }
 

@@ -21,6 +21,7 @@ export async function airdropUpTo(
   try {
     await connection.requestAirdrop(address, missing);
   } catch (error) {
+    signal?.throwIfAborted();
     throw airdropError(error, address, missing);
   }
   // The balance is what counts, so it is what is waited for.
@@ -33,10 +34,8 @@ export async function airdropUpTo(
 }
 
 function airdropError(error: unknown, address: PublicKey, lamports: number): PsycheError {
-  const text = error instanceof Error ? error.message : String(error);
   const request = `${formatSol(lamports)} for ${address.toBase58()}`;
-  // The faucet has no code of its own for this; 429 is the transport's.
-  if (/\b429\b/.test(text)) {
+  if (isRateLimit(error)) {
     return new PsycheError(
       "AIRDROP_RATE_LIMITED",
       `The faucet refused ${request} because of its rate limit; ` +
@@ -44,9 +43,16 @@ function airdropError(error: unknown, address: PublicKey, lamports: number): Psy
       { cause: error },
     );
   }
+  const text = error instanceof Error ? error.message : String(error);
   return new PsycheError(
     "AIRDROP_FAILED",
     `The faucet did not give ${request}: ${text.split("\n")[0]}; transfer SOL to that address.`,
     { cause: error },
   );
+}
+
+/** HTTP 429 by the node, or the same number as the JSON-RPC code of the public faucets. */
+function isRateLimit(error: unknown): boolean {
+  if (error instanceof PsycheError && error.code === "RPC_RATE_LIMITED") return true;
+  return error instanceof Error && "code" in error && Number(error.code) === 429;
 }
