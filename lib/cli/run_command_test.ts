@@ -145,7 +145,9 @@ Deno.test("the run record supplies what was not given, and two clusters are told
 
 Deno.test("a command that makes its own cluster does not look for records of old ones", async () => {
   const own = defineCommand({
-    ...command,
+    name: "make",
+    summary: "Makes a cluster.",
+    examples: [],
     flags: { ...RUN_ID_FLAG },
     run: ({ settings, output }) => Promise.resolve(output.result({}, [settings.runId])),
   });
