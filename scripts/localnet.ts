@@ -1,4 +1,5 @@
 /** `deno task localnet`: starts the embedded Solana localnet and runs it until Ctrl+C. */
+import { CommanderError } from "commander";
 import { PsycheError } from "../lib/error.ts";
 import { loadOptions, localnetCommand, type LocalnetFlags } from "../lib/localnet/flags.ts";
 import { startLocalnet } from "../lib/localnet/start.ts";
@@ -31,6 +32,8 @@ try {
   await main();
   Deno.exit(0);
 } catch (error) {
+  // Commander has said what is wrong, or printed the help.
+  if (error instanceof CommanderError) Deno.exit(error.exitCode === 0 ? 0 : 2);
   if (!(error instanceof PsycheError)) throw error;
   console.error(error.message);
   Deno.exit(error.exitCode);

@@ -33,7 +33,7 @@ Examples:
 
 Give the RPC address it prints to any Solana client. Ctrl+C ends it; nothing is kept.`;
 
-/** The command's parser. */
+/** The command's parser. Its `parse` throws commander's `CommanderError`, also after `--help`. */
 export function localnetCommand(): Command {
   return new Command("localnet")
     .description(
@@ -56,7 +56,8 @@ export function localnetCommand(): Command {
     .option("--json", "print one line of JSON on standard output when ready")
     .addOption(new Option("--with-parent", "end when standard input ends").hideHelp())
     .addHelpText("after", EXAMPLES)
-    .allowExcessArguments(false);
+    .allowExcessArguments(false)
+    .exitOverride();
 }
 
 function number(flags: string, description: string): Option {

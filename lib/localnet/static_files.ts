@@ -1,5 +1,5 @@
 /** Read-only files of chosen folders over HTTP, with ranges; serves training data to clients. */
-import { join, normalize } from "node:path";
+import { join, normalize, sep } from "node:path";
 
 /** Folders by the first segment of the URL path. */
 export type ServedFolders = ReadonlyMap<string, string>;
@@ -26,7 +26,7 @@ export async function serveFile(
   try {
     // The real path decides: a link may not lead out of the folder either.
     const [root, real] = await Promise.all([Deno.realPath(folder), Deno.realPath(path)]);
-    if (real !== root && !real.startsWith(root.endsWith("/") ? root : `${root}/`)) {
+    if (real !== root && !real.startsWith(root.endsWith(sep) ? root : root + sep)) {
       return text(404, "Not found");
     }
     const info = await Deno.stat(real);

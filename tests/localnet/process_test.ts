@@ -37,6 +37,8 @@ Deno.test("wrong flags end with code 2 and one sentence", async () => {
   for (
     const args of [
       ["--rpc-port", "99999"],
+      ["--no-such-flag"],
+      ["operand"],
       ["--clock-rate", "0"],
       ["--slot-ms", "none"],
       ["--serve", "nothing"],
