@@ -50,6 +50,32 @@ const TRACE: [
   [1058, 168, "tick", "WaitingForMembers", 1058, 5, 1, 3, 14, SEEDS[3], 0, 5, 2, 20, "P2P"],
 ];
 
+/** Log lines of the ticks that begin and end the epoch, by time. */
+const LOGS: Record<number, string[]> = {
+  1003: [
+    "Instruction: Tick",
+    "Nonce: 8",
+    "Pending active clients ids: 3",
+    "Pre-tick run state: Waiting for members",
+    "New epoch just starting, save epoch rewards rate",
+    "Post-tick run state: Warmup",
+  ],
+  1013: [
+    "Instruction: Tick",
+    "Nonce: 10",
+    "Pre-tick run state: Warmup",
+    "New epoch just starting, save epoch active clients",
+    "Post-tick run state: Training",
+  ],
+  1058: [
+    "Instruction: Tick",
+    "Nonce: 19",
+    "Pre-tick run state: Cooldown",
+    "Epoch end, sucecsss: true",
+    "Post-tick run state: Waiting for members",
+  ],
+};
+
 Deno.test("the program follows the conformance trace, pays 300 points each and counts 17 nonces", () => {
   const chain = new Chain();
   const run = new Run(chain).create().configure();
@@ -70,6 +96,7 @@ Deno.test("the program follows the conformance trace, pays 300 points each and c
       assert.ok(elected.user.equals(wallet!), `${event} at ${time}: another client is elected`);
       result = chain.run(run.witness(elected.user, elected.proof));
     }
+    if (time in LOGS) assert.deepEqual(result.logs, LOGS[time]);
     units.set(what, Math.max(units.get(what) ?? 0, result.units));
     const state = run.state();
     const round = currentRound(state);

@@ -1,6 +1,13 @@
 /** programs/README.md: binding a build to other addresses, and the placeholder. */
 import assert from "node:assert/strict";
+import type { PublicKey } from "@solana/web3.js";
 import { bindProgramIds } from "../../lib/chain/program_ids_table.ts";
+import {
+  deployWithMaxDataLen,
+  LOADER_V3,
+  PROGRAM_ACCOUNT_BYTES,
+  upgrade,
+} from "../../lib/chain/loader_v3.ts";
 import { assertError, Chain, key, programFile, Run } from "./harness.ts";
 
 const ids = { authorizer: key("another authorizer"), coordinator: key("another coordinator") };
@@ -63,4 +70,40 @@ Deno.test("the placeholder says that nothing is deployed", () => {
   const result = chain.send(new Run(chain).tick());
   assert.notEqual(result.error, null);
   assert.match(result.logs.join("\n"), /not deployed yet/);
+});
+
+/** A loader buffer that holds `file`. */
+function buffer(chain: Chain, name: string, authority: PublicKey, file: Uint8Array): PublicKey {
+  const data = new Uint8Array(37 + file.length);
+  data.set([1, 0, 0, 0, 1]);
+  data.set(authority.toBytes(), 5);
+  data.set(file, 37);
+  chain.put(key(name), data, LOADER_V3);
+  return key(name);
+}
+
+Deno.test("the loader verifies all programs, and upgrades the placeholder to the real one", () => {
+  const chain = new Chain();
+  const authority = chain.wallet("upgrade authority");
+  const deploy = (program: PublicKey, file: Uint8Array, maxDataLen: number) => {
+    chain.put(program, new Uint8Array(PROGRAM_ACCOUNT_BYTES), LOADER_V3);
+    const from = buffer(chain, `buffer for ${program}`, authority, file);
+    chain.run(
+      deployWithMaxDataLen({ payer: authority, program, buffer: from, authority, maxDataLen }),
+    );
+  };
+  const real = bindProgramIds(programFile("coordinator"), [ids.coordinator, ids.authorizer]);
+  const authorizer = bindProgramIds(programFile("authorizer"), [ids.authorizer]);
+  deploy(ids.authorizer, authorizer, authorizer.length);
+  deploy(ids.coordinator, programFile("placeholder"), real.length);
+  chain.at(chain.time + 1n, chain.slot + 1n);
+  const run = new Run(chain, "test", ids);
+  assert.match(chain.send(run.tick()).logs.join("\n"), /not deployed yet/);
+
+  const from = buffer(chain, "the real one", authority, real);
+  chain.run(upgrade({ program: ids.coordinator, buffer: from, spill: authority, authority }));
+  chain.at(chain.time + 1n, chain.slot + 1n);
+  run.create().configure();
+  chain.run(run.setPaused(false), run.join(chain.wallet("A")));
+  assert.equal(run.state().clientsState.clients.length, 1);
 });

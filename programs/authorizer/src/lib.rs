@@ -2,7 +2,9 @@
 #![no_std]
 
 use psyche_common::accounts::*;
-use psyche_common::authorization::{read_keys, Authorization, BASE_LEN, DISCRIMINATOR, SCOPE_AT, SEED};
+use psyche_common::authorization::{
+    read_keys, Authorization, BASE_LEN, DISCRIMINATOR, SCOPE_AT, SEED,
+};
 use psyche_common::borsh::Reader;
 use psyche_common::entry::{Call, Instruction};
 use psyche_common::error::*;
@@ -20,7 +22,11 @@ const ID: [u8; 32] = [
 program! { ids: 1 = [ID], instructions: &INSTRUCTIONS }
 
 static INSTRUCTIONS: [Instruction; 4] = [
-    Instruction([0x14, 0x9d, 0xc4, 0xb3, 0xe7, 0xdf, 0x6d, 0x66], "AuthorizationCreate", create),
+    Instruction(
+        [0x14, 0x9d, 0xc4, 0xb3, 0xe7, 0xdf, 0x6d, 0x66],
+        "AuthorizationCreate",
+        create,
+    ),
     Instruction(
         [0x1d, 0x74, 0x41, 0xa1, 0x61, 0xbd, 0x3a, 0xf9],
         "AuthorizationGrantorUpdate",
@@ -31,7 +37,11 @@ static INSTRUCTIONS: [Instruction; 4] = [
         "AuthorizationGranteeUpdate",
         grantee_update,
     ),
-    Instruction([0x81, 0xd0, 0xf8, 0x20, 0xc8, 0x85, 0x57, 0x17], "AuthorizationClose", close),
+    Instruction(
+        [0x81, 0xd0, 0xf8, 0x20, 0xc8, 0x85, 0x57, 0x17],
+        "AuthorizationClose",
+        close,
+    ),
 ];
 
 errors! {
@@ -84,12 +94,17 @@ fn create(call: &Call) -> Outcome {
 
 /// Section 4.2.
 fn grantor_update(call: &Call) -> Outcome {
-    let active = Reader::new(call.arguments).boolean().ok_or(&BAD_ARGUMENTS)?;
+    let active = Reader::new(call.arguments)
+        .boolean()
+        .ok_or(&BAD_ARGUMENTS)?;
     let mut accounts = Accounts::new(call.accounts);
     let grantor = accounts.signer("grantor")?;
     let (mut account, authorization) = authorization(&mut accounts, call)?;
     require_writable(&account, NAME)?;
-    require_raw(same_key(authorization.grantor, grantor.address().as_array()), NAME)?;
+    require_raw(
+        same_key(authorization.grantor, grantor.address().as_array()),
+        NAME,
+    )?;
 
     let active_at = SCOPE_AT + authorization.scope.len();
     let timestamp_at = active_at + 5 + (authorization.delegates.len() << 5);
@@ -113,7 +128,11 @@ fn grantee_update(call: &Call) -> Outcome {
     accounts.system_program()?;
 
     require_writable(&payer, "payer")?;
-    let kept = if clear { 0 } else { authorization.delegates.len() };
+    let kept = if clear {
+        0
+    } else {
+        authorization.delegates.len()
+    };
     let count = kept + added.len();
     let count_at = SCOPE_AT + authorization.scope.len() + 1;
     let timestamp = authorization.grantor_update_unix_timestamp;
@@ -144,12 +163,20 @@ fn close(call: &Call) -> Outcome {
 
     require_writable(&spill, "spill")?;
     require_writable(&account, NAME)?;
-    require_raw(same_key(authorization.grantor, grantor.address().as_array()), NAME)?;
-    require(!same(account.address(), spill.address()), || CLOSE_TARGET.on(NAME))?;
+    require_raw(
+        same_key(authorization.grantor, grantor.address().as_array()),
+        NAME,
+    )?;
+    require(!same(account.address(), spill.address()), || {
+        CLOSE_TARGET.on(NAME)
+    })?;
 
     require(!authorization.active, || (&STILL_ACTIVE).into())?;
-    let open_until = authorization.grantor_update_unix_timestamp.saturating_add(CLOSING_DELAY);
-    let closable = authorization.delegates.is_empty() || sysvar::now()?.unix_timestamp >= open_until;
+    let open_until = authorization
+        .grantor_update_unix_timestamp
+        .saturating_add(CLOSING_DELAY);
+    let closable =
+        authorization.delegates.is_empty() || sysvar::now()?.unix_timestamp >= open_until;
     require(closable, || (&CLOSING_TOO_EARLY).into())?;
     lifecycle::close(&mut account, &mut spill);
     Ok(())

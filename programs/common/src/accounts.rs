@@ -12,12 +12,17 @@ pub struct Accounts<'a> {
 
 impl<'a> Accounts<'a> {
     pub fn new(accounts: &'a [AccountView]) -> Self {
-        Accounts { rest: accounts.iter() }
+        Accounts {
+            rest: accounts.iter(),
+        }
     }
 
     /// The next account, without any check of its own.
     pub fn any(&mut self, name: &'static str) -> Outcome<AccountView> {
-        self.rest.next().copied().ok_or_else(|| TOO_FEW_ACCOUNTS.on(name))
+        self.rest
+            .next()
+            .copied()
+            .ok_or_else(|| TOO_FEW_ACCOUNTS.on(name))
     }
 
     pub fn signer(&mut self, name: &'static str) -> Outcome<AccountView> {
@@ -28,7 +33,9 @@ impl<'a> Accounts<'a> {
 
     pub fn system_account(&mut self, name: &'static str) -> Outcome<AccountView> {
         let account = self.any(name)?;
-        require(account.owned_by(&SYSTEM_PROGRAM), || NOT_SYSTEM_OWNED.on(name))?;
+        require(account.owned_by(&SYSTEM_PROGRAM), || {
+            NOT_SYSTEM_OWNED.on(name)
+        })?;
         Ok(account)
     }
 
@@ -82,7 +89,9 @@ fn typed(
     require(account.owned_by(owner), || WRONG_OWNER.on(name))?;
     let data = data(&account);
     require(data.len() >= 8, || DISCRIMINATOR_MISSING.on(name))?;
-    require(data[..8] == discriminator[..], || DISCRIMINATOR_WRONG.on(name))?;
+    require(data[..8] == discriminator[..], || {
+        DISCRIMINATOR_WRONG.on(name)
+    })?;
     Ok(account)
 }
 

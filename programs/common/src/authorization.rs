@@ -48,7 +48,10 @@ impl<'a> Authorization<'a> {
             && self.scope == scope
             && (same_key(self.grantee, &[0; 32])
                 || same_key(self.grantee, user)
-                || self.delegates.iter().any(|delegate| same_key(delegate, user)))
+                || self
+                    .delegates
+                    .iter()
+                    .any(|delegate| same_key(delegate, user)))
     }
 }
 
@@ -78,7 +81,9 @@ mod tests {
     }
 
     fn valid(data: &[u8], user: u8) -> bool {
-        Authorization::read(data).unwrap().is_valid_for(&[1; 32], &[user; 32], b"abc")
+        Authorization::read(data)
+            .unwrap()
+            .is_valid_for(&[1; 32], &[user; 32], b"abc")
     }
 
     #[test]

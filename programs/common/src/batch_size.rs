@@ -33,7 +33,10 @@ impl Double {
     fn rounded_from(value: u64, exponent: i32) -> Double {
         let excess = 64 - value.leading_zeros() as i32 - BITS;
         if excess <= 0 {
-            return Double { mantissa: value << -excess, exponent: exponent + excess };
+            return Double {
+                mantissa: value << -excess,
+                exponent: exponent + excess,
+            };
         }
         let kept = value >> excess;
         let rest = value & ((1 << excess) - 1);
@@ -41,9 +44,15 @@ impl Double {
         let up = rest > half || (rest == half && kept & 1 == 1);
         let mantissa = kept + up as u64;
         if mantissa >> BITS == 1 {
-            return Double { mantissa: mantissa >> 1, exponent: exponent + excess + 1 };
+            return Double {
+                mantissa: mantissa >> 1,
+                exponent: exponent + excess + 1,
+            };
         }
-        Double { mantissa, exponent: exponent + excess }
+        Double {
+            mantissa,
+            exponent: exponent + excess,
+        }
     }
 
     fn from(value: u64) -> Double {
@@ -74,12 +83,18 @@ impl Double {
             return Double::rounded_from(high << 32 | low & 0xffff_ffff, self.exponent);
         }
         let sticky = (low & 0xff != 0) as u64;
-        Double::rounded_from(high << 24 | (low & 0xffff_ffff) >> 8 | sticky, self.exponent + 8)
+        Double::rounded_from(
+            high << 24 | (low & 0xffff_ffff) >> 8 | sticky,
+            self.exponent + 8,
+        )
     }
 
     fn plus(self, other: Double) -> Double {
-        let (large, small) =
-            if self.exponent >= other.exponent { (self, other) } else { (other, self) };
+        let (large, small) = if self.exponent >= other.exponent {
+            (self, other)
+        } else {
+            (other, self)
+        };
         let shift = (large.exponent - small.exponent).min(63);
         // Nine spare bits below the mantissa keep what rounding needs; the sum stays under 2^63.
         let aligned = small.mantissa << 9;

@@ -114,7 +114,9 @@ mod tests {
         assert_eq!(Reader::new(&[]).u8(), None);
         assert!(Reader::new(&f32::NAN.to_le_bytes()).f32().is_none());
         assert!(Reader::new(&(-f64::NAN).to_le_bytes()).f64().is_none());
-        assert!(Reader::new(&f32::NEG_INFINITY.to_le_bytes()).f32().is_some());
+        assert!(Reader::new(&f32::NEG_INFINITY.to_le_bytes())
+            .f32()
+            .is_some());
         assert!(Reader::new(&f64::INFINITY.to_le_bytes()).f64().is_some());
         assert!(Reader::new(&[255, 255, 255, 255, 1]).bytes().is_none());
         assert!(Reader::new(&[1, 0, 0, 0, 0xff]).text().is_none());

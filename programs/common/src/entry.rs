@@ -35,10 +35,19 @@ pub fn dispatch(
     for Instruction(known, name, handler) in instructions {
         if u64::from_le_bytes(*known) == u64::from_le_bytes(*discriminator) {
             Line::new().text("Instruction: ").text(name).log();
-            return handler(&Call { program: declared, accounts, arguments });
+            return handler(&Call {
+                program: declared,
+                accounts,
+                arguments,
+            });
         }
     }
-    Err(if *discriminator == EVENT { &EVENTS_DISABLED } else { &UNKNOWN_INSTRUCTION }.into())
+    Err(if *discriminator == EVENT {
+        &EVENTS_DISABLED
+    } else {
+        &UNKNOWN_INSTRUCTION
+    }
+    .into())
 }
 
 /// Defines the entry point of a program, its address table and what a panic does.

@@ -52,7 +52,10 @@ impl Failure {
                 };
                 line.text(". Error Code: ").text(kind.name);
                 line.text(". Error Number: ").number(kind.number as u64);
-                line.text(". Error Message: ").text(kind.message).text(".").log();
+                line.text(". Error Message: ")
+                    .text(kind.message)
+                    .text(".")
+                    .log();
                 kind.number as u64
             }
         }

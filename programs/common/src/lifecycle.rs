@@ -48,7 +48,9 @@ pub fn create<const N: usize>(
         return system(&data, &metas, &[*payer, *target], &signer);
     }
     // Somebody sent lamports to the address before: a plain create would refuse it.
-    require(!same(payer.address(), target.address()), || PAYER_IS_TARGET.on(name))?;
+    require(!same(payer.address(), target.address()), || {
+        PAYER_IS_TARGET.on(name)
+    })?;
     let missing = minimum.saturating_sub(target.lamports());
     if missing > 0 {
         transfer(payer, target, missing)?;
@@ -126,7 +128,11 @@ fn system<const N: usize>(
     accounts: &[AccountView; N],
     signers: &[Signer],
 ) -> Outcome {
-    let instruction = InstructionView { program_id: &SYSTEM_PROGRAM, data, accounts: metas };
+    let instruction = InstructionView {
+        program_id: &SYSTEM_PROGRAM,
+        data,
+        accounts: metas,
+    };
     invoke_signed(&instruction, accounts, signers)?;
     Ok(())
 }

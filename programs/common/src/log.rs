@@ -17,7 +17,10 @@ impl Default for Line {
 impl Line {
     #[inline(always)]
     pub fn new() -> Self {
-        Line { bytes: [0; 320], len: 0 }
+        Line {
+            bytes: [0; 320],
+            len: 0,
+        }
     }
 
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {

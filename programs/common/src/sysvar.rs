@@ -11,7 +11,10 @@ pub struct Now {
 
 pub fn now() -> Outcome<Now> {
     let clock = Clock::get()?;
-    Ok(Now { unix_timestamp: clock.unix_timestamp, slot: clock.slot })
+    Ok(Now {
+        unix_timestamp: clock.unix_timestamp,
+        slot: clock.slot,
+    })
 }
 
 /// Lamports that make an account of `len` bytes rent exempt.
@@ -41,5 +44,7 @@ pub fn rent_minimum(len: usize) -> Outcome<u64> {
         _ => return Err(ProgramError::UnsupportedSysvar.into()),
     };
     // Account sizes are bounded by 10 MiB and rates are small: no overflow to check for.
-    Ok((len as u64 + 128).wrapping_mul(words[0]).wrapping_mul(years))
+    Ok((len as u64 + 128)
+        .wrapping_mul(words[0])
+        .wrapping_mul(years))
 }

@@ -51,7 +51,10 @@ impl Instance {
     /// The constraints on the coordinator account, and its content.
     pub fn load(&self, view: &mut AccountView) -> Outcome<&'static mut Account> {
         require_writable(view, ACCOUNT)?;
-        require_raw(same_key(self.coordinator_account, view.address().as_array()), ACCOUNT)?;
+        require_raw(
+            same_key(self.coordinator_account, view.address().as_array()),
+            ACCOUNT,
+        )?;
         let account = Account::of(view);
         require_raw(account.version == LAYOUT_VERSION, ACCOUNT)?;
         Ok(account)
@@ -75,7 +78,10 @@ pub fn owner_group(call: &Call) -> Outcome<&'static mut Account> {
     let (instance_view, instance) = Instance::next(&mut accounts, call)?;
     let mut view = next_account(&mut accounts, call)?;
     instance.require_seeds(&instance_view, call)?;
-    require_raw(same_key(instance.main_authority, authority.address().as_array()), INSTANCE)?;
+    require_raw(
+        same_key(instance.main_authority, authority.address().as_array()),
+        INSTANCE,
+    )?;
     instance.load(&mut view)
 }
 

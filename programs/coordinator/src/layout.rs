@@ -170,7 +170,12 @@ pub struct WitnessProof {
 
 impl WitnessProof {
     pub fn new(position: u64, index: u64, witness: u8) -> Self {
-        WitnessProof { position, index, witness, _padding: [0; 7] }
+        WitnessProof {
+            position,
+            index,
+            witness,
+            _padding: [0; 7],
+        }
     }
 }
 
@@ -204,7 +209,12 @@ impl Client {
     pub const EJECTED: u8 = 3;
 
     pub fn new(id: &Identity) -> Self {
-        Client { id: *id, state: Self::HEALTHY, _padding: [0; 3], exited_height: 0 }
+        Client {
+            id: *id,
+            state: Self::HEALTHY,
+            _padding: [0; 3],
+            exited_height: 0,
+        }
     }
 }
 
@@ -318,6 +328,9 @@ impl Epoch {
 
 impl ClientsState {
     pub fn find(&mut self, signer: &Key) -> Option<&mut JoinedClient> {
-        self.clients.items_mut().iter_mut().find(|client| same_key(&client.id.signer, signer))
+        self.clients
+            .items_mut()
+            .iter_mut()
+            .find(|client| same_key(&client.id.signer, signer))
     }
 }

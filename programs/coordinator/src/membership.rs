@@ -24,7 +24,10 @@ const JOIN_SCOPE: &[u8] = b"CoordinatorJoinRun";
 
 #[inline(always)]
 fn read_identity(reader: &mut Reader) -> Option<Identity> {
-    Some(Identity { signer: *reader.array()?, p2p_identity: *reader.array()? })
+    Some(Identity {
+        signer: *reader.array()?,
+        p2p_identity: *reader.array()?,
+    })
 }
 
 /// Section 4.6.
@@ -62,18 +65,34 @@ fn enlist(account: &mut Account, id: &Identity) -> Outcome {
     if let Some(client) = state.find(&id.signer) {
         client.id = *id;
         client.active = next_active;
-        Line::new().text("Existing client ").hex(&id.signer[..4]).text(" re-joined").log();
+        Line::new()
+            .text("Existing client ")
+            .hex(&id.signer[..4])
+            .text(" re-joined")
+            .log();
         return Ok(());
     }
     let limit = account.coordinator.config.global_batch_size_end as usize;
-    require(state.clients.len() != limit, || (&MORE_CLIENTS_THAN_BATCHES).into())?;
+    require(state.clients.len() != limit, || {
+        (&MORE_CLIENTS_THAN_BATCHES).into()
+    })?;
     let Some(slot) = state.clients.grow() else {
         return Err((&CLIENTS_FULL).into());
     };
-    *slot = JoinedClient { id: *id, unused: 0, earned: 0, slashed: 0, active: next_active };
+    *slot = JoinedClient {
+        id: *id,
+        unused: 0,
+        earned: 0,
+        slashed: 0,
+        active: next_active,
+    };
     let mut line = Line::new();
-    line.text("New client ").hex(&id.signer[..4]).text(" joined, ");
-    line.number(state.clients.len() as u64).text(" total clients").log();
+    line.text("New client ")
+        .hex(&id.signer[..4])
+        .text(" joined, ");
+    line.number(state.clients.len() as u64)
+        .text(" total clients")
+        .log();
     Ok(())
 }
 
@@ -94,7 +113,10 @@ impl Report<'_> {
     #[inline(always)]
     fn read<'a>(reader: &mut Reader<'a>) -> Option<Report<'a>> {
         let proof = WitnessProof::new(reader.u64()?, reader.u64()?, reader.u8()?);
-        Some(Report { proof, blooms_and_root: reader.array()? })
+        Some(Report {
+            proof,
+            blooms_and_root: reader.array()?,
+        })
     }
 }
 
@@ -144,7 +166,12 @@ pub fn witness(call: &Call) -> Outcome {
     let Some(selection) = Selection::of(run.epoch.round(), &run.config) else {
         return Err((&INVALID_SELECTION).into());
     };
-    let WitnessProof { index, position, witness, .. } = report.proof;
+    let WitnessProof {
+        index,
+        position,
+        witness,
+        ..
+    } = report.proof;
     let is_sender = match run.epoch.clients.items().get(index as usize) {
         Some(client) => same_key(&client.id.signer, &user),
         None => false,
@@ -189,8 +216,9 @@ fn store(run: &mut Coordinator, user: &Key, report: &Report) -> Outcome<bool> {
     let clients = run.epoch.clients.items();
     let stored = run.epoch.round().witnesses.items();
     // An index out of range panics: a warmup witness may have brought one.
-    let duplicate =
-        stored.iter().any(|w| same_key(&clients[w.proof.index as usize].id.signer, user));
+    let duplicate = stored
+        .iter()
+        .any(|w| same_key(&clients[w.proof.index as usize].id.signer, user));
     require(!duplicate, || (&DUPLICATE_WITNESS).into())?;
     let witnesses = &mut run.epoch.round_mut().witnesses;
     let Some(slot) = witnesses.grow() else {
@@ -210,17 +238,28 @@ const _: () = assert!(core::mem::offset_of!(Witness, broadcast_merkle) + 32 == 2
 /// Section 4.11.
 pub fn health_check(call: &Call) -> Outcome {
     let mut reader = Reader::new(call.arguments);
-    let (Some(id), Some(committee), Some(position), Some(index)) =
-        (read_identity(&mut reader), reader.variant(3), reader.u64(), reader.u64())
-    else {
+    let (Some(id), Some(committee), Some(position), Some(index)) = (
+        read_identity(&mut reader),
+        reader.variant(3),
+        reader.u64(),
+        reader.u64(),
+    ) else {
         return Err((&BAD_ARGUMENTS).into());
     };
     let (_, account) = client_group(call)?;
     let run = &mut account.coordinator;
     require(!run.is_halted(), || (&HALTED).into())?;
-    require(run.epoch.round().height >= 2, || (&INVALID_HEALTH_CHECK).into())?;
-    let proof = Proof { committee, position, index };
-    require(!is_healthy(run, &id, &proof)?, || (&INVALID_HEALTH_CHECK).into())?;
+    require(run.epoch.round().height >= 2, || {
+        (&INVALID_HEALTH_CHECK).into()
+    })?;
+    let proof = Proof {
+        committee,
+        position,
+        index,
+    };
+    require(!is_healthy(run, &id, &proof)?, || {
+        (&INVALID_HEALTH_CHECK).into()
+    })?;
     let client = &mut run.epoch.clients.items_mut()[index as usize];
     if client.state == Client::HEALTHY {
         client.state = Client::DROPPED;
@@ -259,7 +298,10 @@ fn is_healthy(run: &Coordinator, id: &Identity, proof: &Proof) -> Outcome<bool> 
     assert!(proof.committee == TRAINER);
     let item = sha256(&[&id.signer]);
     let witnesses = round.witnesses.items();
-    let score = witnesses.iter().filter(|w| w.participant_bloom.contains(&item)).count();
+    let score = witnesses
+        .iter()
+        .filter(|w| w.participant_bloom.contains(&item))
+        .count();
     Ok(score >= quorum(&run.config, witnesses.len()))
 }
 
@@ -271,7 +313,12 @@ pub fn checkpoint(call: &Call) -> Outcome {
     }
     let (user, account) = client_group(call)?;
     let run = &mut account.coordinator;
-    let is_member = run.epoch.clients.items().iter().any(|c| same_key(&c.id.signer, &user));
+    let is_member = run
+        .epoch
+        .clients
+        .items()
+        .iter()
+        .any(|c| same_key(&c.id.signer, &user));
     require(is_member, || (&SIGNER_NOT_A_CLIENT).into())?;
     let merged = match (model::checkpoint_tag(&run.model), block[0]) {
         (model::P2P | model::P2P_GCS, model::HUB) => Some(model::P2P),
@@ -284,7 +331,8 @@ pub fn checkpoint(call: &Call) -> Outcome {
     }
     if run.is_halted() {
         let mut line = Line::new();
-        line.text("Checkpoint recorded while halted (state: ").raw(name(run.run_state));
+        line.text("Checkpoint recorded while halted (state: ")
+            .raw(name(run.run_state));
         line.text("), skipping tick").log();
         return Ok(());
     }

@@ -105,7 +105,10 @@ pub fn read_model(reader: &mut Reader, block: &mut [u8; MODEL_LEN]) -> Option<()
     copy::<4>(reader, block, MAX_SEQ_LEN)?;
     copy::<4>(reader, block, COLD_START_STEPS)?;
     block[ARCHITECTURE] = reader.variant(4)?;
-    read_checkpoint(reader, (&mut block[CHECKPOINT..DATA_TYPE]).try_into().unwrap())?;
+    read_checkpoint(
+        reader,
+        (&mut block[CHECKPOINT..DATA_TYPE]).try_into().unwrap(),
+    )?;
     block[DATA_TYPE] = reader.variant(2)?;
     read_data_location(reader, &mut block[DATA_LOCATION..SCHEDULE])?;
     read_schedule(reader, &mut block[SCHEDULE..OPTIMIZER])?;
@@ -224,10 +227,13 @@ pub fn cold_start_fits(model: &[u8; MODEL_LEN], config: &Config) -> bool {
     let rounds = (config.epoch_time - config.warmup_time) / config.max_round_train_time;
     if steps > rounds {
         let mut line = psyche_common::log::Line::new();
-        line.text("cold start check failed: cold_start_warmup_steps ").number(steps);
-        line.text(" do not fit: epoch_time ").number(config.epoch_time);
+        line.text("cold start check failed: cold_start_warmup_steps ")
+            .number(steps);
+        line.text(" do not fit: epoch_time ")
+            .number(config.epoch_time);
         line.text(", warmup_time ").number(config.warmup_time);
-        line.text(", max_round_train_time ").number(config.max_round_train_time);
+        line.text(", max_round_train_time ")
+            .number(config.max_round_train_time);
         line.text(" make ").number(rounds).text(" rounds").log();
     }
     steps <= rounds

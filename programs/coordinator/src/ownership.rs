@@ -2,7 +2,10 @@
 
 use crate::error::*;
 use crate::groups::*;
-use crate::layout::{Account, Config, ACCOUNT_LEN, DISCRIMINATOR, LAYOUT_VERSION, MAX_CLIENTS, MAX_WITNESSES, MODEL_LEN};
+use crate::layout::{
+    Account, Config, ACCOUNT_LEN, DISCRIMINATOR, LAYOUT_VERSION, MAX_CLIENTS, MAX_WITNESSES,
+    MODEL_LEN,
+};
 use crate::model;
 use crate::run_state::*;
 use crate::run_tick::{log_state, run_tick};
@@ -11,9 +14,9 @@ use psyche_common::accounts::*;
 use psyche_common::borsh::Reader;
 use psyche_common::entry::Call;
 use psyche_common::error::*;
-use psyche_common::memory::{clear, copy};
 use psyche_common::lifecycle;
 use psyche_common::log::Line;
+use psyche_common::memory::{clear, copy};
 use psyche_common::pinocchio::cpi::Seed;
 use psyche_common::sysvar::now;
 
@@ -39,8 +42,19 @@ pub fn init_coordinator(call: &Call) -> Outcome {
     let seed = run_id_seed(run_id);
     let bump = lifecycle::find_bump(&instance, &[INSTANCE_SEED, seed], call.program, INSTANCE)?;
     let bump_seed = [bump];
-    let signer = [Seed::from(INSTANCE_SEED), Seed::from(seed), Seed::from(&bump_seed)];
-    lifecycle::create(&payer, &instance, INSTANCE_LEN, call.program, &signer, INSTANCE)?;
+    let signer = [
+        Seed::from(INSTANCE_SEED),
+        Seed::from(seed),
+        Seed::from(&bump_seed),
+    ];
+    lifecycle::create(
+        &payer,
+        &instance,
+        INSTANCE_LEN,
+        call.program,
+        &signer,
+        INSTANCE,
+    )?;
     require_writable(&payer, "payer")?;
     require_writable(&view, ACCOUNT)?;
     require(view.owned_by(call.program), || OWNER.on(ACCOUNT))?;
@@ -57,7 +71,9 @@ pub fn init_coordinator(call: &Call) -> Outcome {
 
     require(view.data_len() == ACCOUNT_LEN, || (&ACCOUNT_SIZE).into())?;
     let head = &mut data_mut(&mut view)[..8];
-    require(head.iter().all(|byte| *byte == 0), || (&DISCRIMINATOR_SET).into())?;
+    require(head.iter().all(|byte| *byte == 0), || {
+        (&DISCRIMINATOR_SET).into()
+    })?;
     head.copy_from_slice(&DISCRIMINATOR);
     let account = Account::of(&mut view);
     account.version = LAYOUT_VERSION;
@@ -84,11 +100,21 @@ pub fn free_coordinator(call: &Call) -> Outcome {
     require_writable(&spill, "spill")?;
     instance.require_seeds(&instance_view, call)?;
     require_writable(&instance_view, INSTANCE)?;
-    require_raw(same_key(instance.main_authority, authority.address().as_array()), INSTANCE)?;
-    require(!same(instance_view.address(), spill.address()), || CLOSE_TARGET.on(INSTANCE))?;
+    require_raw(
+        same_key(instance.main_authority, authority.address().as_array()),
+        INSTANCE,
+    )?;
+    require(!same(instance_view.address(), spill.address()), || {
+        CLOSE_TARGET.on(INSTANCE)
+    })?;
     require_writable(&view, ACCOUNT)?;
-    require_raw(same_key(instance.coordinator_account, view.address().as_array()), ACCOUNT)?;
-    require(!same(view.address(), spill.address()), || CLOSE_TARGET.on(ACCOUNT))?;
+    require_raw(
+        same_key(instance.coordinator_account, view.address().as_array()),
+        ACCOUNT,
+    )?;
+    require(!same(view.address(), spill.address()), || {
+        CLOSE_TARGET.on(ACCOUNT)
+    })?;
 
     let halted = Account::of(&mut view).coordinator.is_halted();
     require(halted, || (&CLOSE_NOT_HALTED).into())?;
@@ -118,7 +144,12 @@ fn read_update<'a>(arguments: &'a [u8], block: &mut [u8; MODEL_LEN]) -> Option<U
         model::read_model(&mut reader, block)?;
     }
     let progress = reader.option(|r| Some((r.u16()?, r.u32()?, r.u64()?)))?;
-    Some(Update { metadata, config, has_model, progress })
+    Some(Update {
+        metadata,
+        config,
+        has_model,
+        progress,
+    })
 }
 
 /// Section 4.3.
@@ -130,9 +161,13 @@ pub fn update(call: &Call) -> Outcome {
     let account = owner_group(call)?;
     bump_nonce(account);
     let run = &mut account.coordinator;
-    require(run.run_state != FINISHED, || (&UPDATE_CONFIG_FINISHED).into())?;
+    require(run.run_state != FINISHED, || {
+        (&UPDATE_CONFIG_FINISHED).into()
+    })?;
     let changes_run = update.config.is_some() || update.has_model || update.progress.is_some();
-    require(run.is_halted() || !changes_run, || (&UPDATE_CONFIG_NOT_HALTED).into())?;
+    require(run.is_halted() || !changes_run, || {
+        (&UPDATE_CONFIG_NOT_HALTED).into()
+    })?;
 
     if let Some(metadata) = update.metadata {
         copy(&mut account.metadata, metadata);
@@ -183,7 +218,9 @@ pub fn update_client_version(call: &Call) -> Outcome {
         return Err((&BAD_ARGUMENTS).into());
     };
     let account = owner_group(call)?;
-    require(account.coordinator.is_halted(), || (&UPDATE_CONFIG_NOT_HALTED).into())?;
+    require(account.coordinator.is_halted(), || {
+        (&UPDATE_CONFIG_NOT_HALTED).into()
+    })?;
     store_text(&mut account.client_version, version);
     Line::new().text("new version: ").raw(version).log();
     Ok(())
@@ -218,7 +255,11 @@ pub fn set_paused(call: &Call) -> Outcome {
     bump_nonce(account);
     let state = account.coordinator.run_state;
     log_state(
-        if paused { "set_paused called: paused=true, state=" } else { "set_paused called: paused=false, state=" },
+        if paused {
+            "set_paused called: paused=true, state="
+        } else {
+            "set_paused called: paused=false, state="
+        },
         state,
     );
     let clock = now()?;
@@ -235,7 +276,9 @@ pub fn set_paused(call: &Call) -> Outcome {
     }
     require(is_config_valid(&run.config), || (&CONFIG_INVALID).into())?;
     require(model::is_valid(&run.model), || (&MODEL_INVALID).into())?;
-    require(model::cold_start_fits(&run.model, &run.config), || (&CONFIG_INVALID).into())?;
+    require(model::cold_start_fits(&run.model, &run.config), || {
+        (&CONFIG_INVALID).into()
+    })?;
     if run.run_state == UNINITIALIZED {
         run.run_state = PAUSED;
         run.progress.step = 1;

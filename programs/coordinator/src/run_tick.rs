@@ -15,7 +15,10 @@ pub fn run_tick(account: &mut Account, clock: &Now) -> Outcome {
     if run.run_state == WAITING_FOR_MEMBERS {
         account.is_warmup_first_tick = 1;
         account.is_training_first_tick = 1;
-        log_number("Pending active clients ids: ", pending(&account.clients_state).count() as u64);
+        log_number(
+            "Pending active clients ids: ",
+            pending(&account.clients_state).count() as u64,
+        );
     }
     log_state("Pre-tick run state: ", run.run_state);
     match tick(run, &account.clients_state, clock)? {
@@ -23,7 +26,8 @@ pub fn run_tick(account: &mut Account, clock: &Now) -> Outcome {
             let is_first = run.epoch.first_round != 0;
             if is_first && run.run_state == WARMUP && account.is_warmup_first_tick != 0 {
                 log(b"New epoch just starting, save epoch rewards rate");
-                account.clients_state.current_epoch_rates = account.clients_state.future_epoch_rates;
+                account.clients_state.current_epoch_rates =
+                    account.clients_state.future_epoch_rates;
                 account.is_warmup_first_tick = 0;
             } else if is_first
                 && run.run_state == ROUND_TRAIN
@@ -36,7 +40,11 @@ pub fn run_tick(account: &mut Account, clock: &Now) -> Outcome {
         }
         Event::EpochEnd { success } => {
             // The misspelling is part of the line.
-            log(if success { b"Epoch end, sucecsss: true" } else { b"Epoch end, sucecsss: false" });
+            log(if success {
+                b"Epoch end, sucecsss: true"
+            } else {
+                b"Epoch end, sucecsss: false"
+            });
             distribute(&mut account.clients_state, &run.epoch);
         }
     }
@@ -52,7 +60,11 @@ fn distribute(joined: &mut ClientsState, epoch: &Epoch) {
     let mut members = epoch.clients.items().iter().peekable();
     let mut exited = epoch.exited_clients.items().iter().peekable();
     let count = epoch.clients.len() as u64;
-    let share = if count == 0 { 0 } else { rates.earning_rate_total_shared / count };
+    let share = if count == 0 {
+        0
+    } else {
+        rates.earning_rate_total_shared / count
+    };
     for client in joined.clients.items_mut() {
         if let Some(member) = members.next_if(|m| same_key(&m.id.signer, &client.id.signer)) {
             if member.state == Client::HEALTHY {

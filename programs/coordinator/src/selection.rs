@@ -56,7 +56,11 @@ impl Selection {
             clients,
             tie_breakers,
             verifiers: (clients - tie_breakers).wrapping_mul(percent) / 100,
-            witnesses: if witnesses == 0 { MAX_WITNESSES as u64 } else { witnesses },
+            witnesses: if witnesses == 0 {
+                MAX_WITNESSES as u64
+            } else {
+                witnesses
+            },
         })
     }
 

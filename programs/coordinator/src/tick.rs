@@ -36,7 +36,11 @@ pub fn tick(run: &mut Coordinator, joined: &ClientsState, clock: &Now) -> Outcom
 }
 
 pub fn pending(joined: &ClientsState) -> impl Iterator<Item = &JoinedClient> {
-    joined.clients.items().iter().filter(|client| client.active == joined.next_active)
+    joined
+        .clients
+        .items()
+        .iter()
+        .filter(|client| client.active == joined.next_active)
 }
 
 #[inline(never)]
@@ -53,7 +57,9 @@ fn tick_waiting_for_members(run: &mut Coordinator, joined: &ClientsState, now: u
     let survivors = run.epoch.clients.items();
     let has_survivor = !survivors.is_empty()
         && pending(joined).any(|client| {
-            survivors.iter().any(|survivor| same_key(&survivor.id.signer, &client.id.signer))
+            survivors
+                .iter()
+                .any(|survivor| same_key(&survivor.id.signer, &client.id.signer))
         });
     if !has_survivor {
         match model::checkpoint_tag(&run.model) {
@@ -187,7 +193,10 @@ pub fn start_round_train(run: &mut Coordinator, clock: &Now) {
 
 /// Section 3.
 fn random_seed(clock: &Now) -> u64 {
-    first_word(&sha256(&[&clock.unix_timestamp.to_le_bytes(), &clock.slot.to_le_bytes()]))
+    first_word(&sha256(&[
+        &clock.unix_timestamp.to_le_bytes(),
+        &clock.slot.to_le_bytes(),
+    ]))
 }
 
 /// The data index behind the current round.

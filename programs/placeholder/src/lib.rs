@@ -9,6 +9,8 @@ psyche_common::panic_handler!();
 /// Called by the runtime; the input is not read.
 #[no_mangle]
 pub unsafe extern "C" fn entrypoint(_input: *mut u8) -> u64 {
-    psyche_common::log::log(b"Program not deployed yet: this address holds a placeholder, deploy the program here");
+    psyche_common::log::log(
+        b"Program not deployed yet: this address holds a placeholder, deploy the program here",
+    );
     psyche_common::pinocchio::error::ProgramError::InvalidAccountOwner.into()
 }
