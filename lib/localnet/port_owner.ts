@@ -1,7 +1,38 @@
-/** Who holds a TCP port, as far as Linux tells. */
+/**
+ * Who holds a TCP port.
+ *
+ * Linux tells in /proc, which Deno opens only to a program with all permissions; otherwise `lsof`
+ * or `ss` are asked, if this program may run them and they are there.
+ */
 
 /** For example `process 4711 (solana-test-val)`; undefined when it cannot be found out. */
 export async function portOwner(port: number): Promise<string | undefined> {
+  const owner = await ownerByProc(port) ??
+    await ask("lsof", ["-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpc"], /^p(\d+)\nc(.+)$/m) ??
+    await ask("ss", ["-ltnpH", `sport = :${port}`], /\(\("([^"]+)",pid=(\d+)/);
+  return owner && `process ${owner.pid} (${owner.name})`;
+}
+
+interface Owner {
+  pid: string;
+  name: string;
+}
+
+/** Runs a tool without ever asking for permission; `pattern` captures pid and name, in any order. */
+async function ask(tool: string, args: string[], pattern: RegExp): Promise<Owner | undefined> {
+  try {
+    const permission = await Deno.permissions.query({ name: "run", command: tool });
+    if (permission.state !== "granted") return undefined;
+    const { stdout } = await new Deno.Command(tool, { args, stderr: "null" }).output();
+    const [, first, second] = new TextDecoder().decode(stdout).match(pattern) ?? [];
+    if (!first) return undefined;
+    return /^\d+$/.test(first) ? { pid: first, name: second } : { pid: second, name: first };
+  } catch {
+    return undefined; // not installed
+  }
+}
+
+async function ownerByProc(port: number): Promise<Owner | undefined> {
   if (Deno.build.os !== "linux") return undefined;
   try {
     const inodes = new Set<string>();
@@ -14,14 +45,12 @@ export async function portOwner(port: number): Promise<string | undefined> {
       }
     }
     if (inodes.size === 0) return undefined;
-    for await (const entry of Deno.readDir("/proc")) {
-      if (/^\d+$/.test(entry.name) && await holds(entry.name, inodes)) {
-        const name = await Deno.readTextFile(`/proc/${entry.name}/comm`);
-        return `process ${entry.name} (${name.trim()})`;
-      }
+    for await (const { name: pid } of Deno.readDir("/proc")) {
+      if (!/^\d+$/.test(pid) || !await holds(pid, inodes)) continue;
+      return { pid, name: (await Deno.readTextFile(`/proc/${pid}/comm`)).trim() };
     }
   } catch {
-    // Not permitted or gone meanwhile: the message does without.
+    // Gone meanwhile.
   }
   return undefined;
 }
