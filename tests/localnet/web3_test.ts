@@ -134,7 +134,10 @@ Deno.test("web3.js", { sanitizeResources: false, sanitizeOps: false }, async (t)
       );
       await until(
         connection,
-        () => Promise.resolve(seen.account === lamports && seen.logs.length > 0 && seen.roots > 0),
+        () =>
+          Promise.resolve(
+            seen.account === lamports && seen.program > 0 && seen.logs.length > 0 && seen.roots > 0,
+          ),
       );
       assert.equal(seen.program, 1);
       assert.equal(seen.logs[0].signature, signature);
