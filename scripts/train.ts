@@ -1,14 +1,13 @@
 /** Joins a run and trains; docs/protocol/commands.md section 10, client-lifecycle.md. */
+import { defineCommand } from "../lib/cli/command.ts"; // first: it tames libraries while they load
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { startTraining } from "../lib/client/start_training.ts";
-import { defineCommand } from "../lib/cli/command.ts";
 import { createEventWriter } from "../lib/cli/event_writer.ts";
 import { findClientWallet } from "../lib/cli/find_client_wallet.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { TRAIN_FLAGS } from "../lib/cli/train_flags.ts";
-import { withCluster } from "../lib/cli/with_cluster.ts";
-import { parseAddress } from "../lib/cli/with_operator.ts";
+import { parseAddress, withReader } from "../lib/cli/with_operator.ts";
 import { airdropUpTo } from "../lib/operator/airdrop.ts";
 import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
 import { readIdentityFile } from "../lib/p2p/identity_file.ts";
@@ -27,7 +26,7 @@ if (import.meta.main) {
     ],
     flags: TRAIN_FLAGS,
     run: (command) =>
-      withCluster(command, async ({ connection, cluster, programIds }) => {
+      withReader(command, async ({ connection, cluster, programIds }) => {
         const { settings, output, signal, runtime } = command;
         const local = cluster.startsWith("localnet");
         const wallet = await findClientWallet(command, runtime, {

@@ -599,7 +599,6 @@ export class TrainingClient {
       `${state.epochState.clients.length}`;
     if (key === this.#stateKey) return;
     this.#stateKey = key;
-    this.#waitingReason = "";
     this.#options.emit({
       type: "state",
       run_state: runStateText(state.runState),

@@ -26,6 +26,7 @@ export function demoConfig(
       warmupTime: 1_200n,
       maxRoundTrainTime: 1_200n,
       epochTime: 72_000n,
+      waitingForMembersExtraTime: 1,
     },
     model: {
       ...base.model,

@@ -6,6 +6,10 @@ export function describeEvent(event: ClientEvent): string | null {
     case "started":
       return `run ${event.run_id}: listening on ${event.addresses.join(", ") || "no address"}`;
     case "state":
+      // Rounds speak for themselves by their loss; those of others are not news.
+      if (!event.member || event.run_state === "Training" || event.run_state === "Witness") {
+        return null;
+      }
       return `${event.run_state}: epoch ${event.epoch}, step ${event.step}, ` +
         `${event.clients} client${event.clients === 1 ? "" : "s"}`;
     case "joined":
@@ -20,9 +24,6 @@ export function describeEvent(event: ClientEvent): string | null {
       return `step ${event.step}: loss ${event.loss.toFixed(3)}, ${event.tokens} tokens in ` +
         `${Math.round(event.milliseconds)} ms, ${event.bytes.toLocaleString("en")} bytes to send ` +
         `instead of ${event.bytes_dense.toLocaleString("en")}`;
-    case "applied":
-      return `step ${event.step}: ${event.results} results applied, weights ` +
-        event.weights_sha256.slice(0, 16);
     case "transaction_failed":
       return `${event.name} failed [${event.code}]: ${event.message}`;
     case "unhealthy":
@@ -39,6 +40,7 @@ export function describeEvent(event: ClientEvent): string | null {
       return `stopped: ${event.reason}`;
     case "round":
     case "received":
+    case "applied":
     case "transaction":
     case "peers":
       return null;
