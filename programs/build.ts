@@ -9,7 +9,7 @@ import { PsycheError } from "../lib/error.ts";
 import { linkSbpf } from "./sbpf_linker.ts";
 
 /** Every program, by the name of its crate and file. */
-export const PROGRAMS = ["authorizer", "coordinator", "placeholder"] as const;
+export const PROGRAMS = ["authorizer", "coordinator", "treasurer", "placeholder"] as const;
 
 /** Packages of Debian 12 (security updates) that hold the tools. */
 export const TOOLCHAIN_PACKAGES = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22"] as const;

@@ -102,6 +102,14 @@ impl<'a> Reader<'a> {
             _ => None,
         }
     }
+
+    /// The bytes that `read` takes.
+    #[inline(always)]
+    pub fn span(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'a [u8]> {
+        let all = self.rest;
+        read(self)?;
+        all.get(..all.len() - self.rest.len())
+    }
 }
 
 #[cfg(test)]
@@ -122,5 +130,14 @@ mod tests {
         assert!(Reader::new(&[1, 0, 0, 0, 0xff]).text().is_none());
         assert!(Reader::new(&[2]).option(|r| r.u8()).is_none());
         assert_eq!(Reader::new(&[1, 7]).option(|r| r.u8()), Some(Some(7)));
+    }
+
+    #[test]
+    fn gives_the_bytes_that_were_read() {
+        let mut reader = Reader::new(&[1, 7, 8]);
+        assert_eq!(reader.span(|r| r.option(|r| r.u8()).map(|_| ())), Some(&[1, 7][..]));
+        assert_eq!(reader.span(|_| Some(())), Some(&[][..]));
+        assert_eq!(reader.span(|r| r.u16().map(|_| ())), None);
+        assert_eq!(reader.u8(), Some(8));
     }
 }

@@ -54,6 +54,10 @@ pub fn dispatch(
 #[macro_export]
 macro_rules! program {
     (ids: $count:literal = $ids:expr, instructions: $instructions:expr) => {
+        $crate::program! { ids: $count = $ids, accounts: 8, instructions: $instructions }
+    };
+    // `accounts`: the most that an instruction looks at.
+    (ids: $count:literal = $ids:expr, accounts: $accounts:literal, instructions: $instructions:expr) => {
         /// The addresses this program is bound to.
         #[used]
         pub static PROGRAM_IDS: $crate::ids::ProgramIds<$count> =
@@ -63,7 +67,7 @@ macro_rules! program {
         /// Called by the runtime with its serialized input.
         #[no_mangle]
         pub unsafe extern "C" fn entrypoint(input: *mut u8) -> u64 {
-            $crate::pinocchio::entrypoint::process_entrypoint::<8>(input, process)
+            $crate::pinocchio::entrypoint::process_entrypoint::<$accounts>(input, process)
         }
 
         fn process(

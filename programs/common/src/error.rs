@@ -89,7 +89,9 @@ errors! {
     RAW = 2003, "ConstraintRaw", "A condition between the accounts does not hold";
     OWNER = 2004, "ConstraintOwner", "The account belongs to another program";
     SEEDS = 2006, "ConstraintSeeds", "The account is not at the address its seeds give";
+    ASSOCIATED = 2009, "ConstraintAssociated", "The account is not the associated token account";
     CLOSE_TARGET = 2011, "ConstraintClose", "An account cannot be closed into itself";
+    TOKEN_OWNER = 2015, "ConstraintTokenOwner", "The token account belongs to another owner";
     DISCRIMINATOR_SET = 3000, "AccountDiscriminatorAlreadySet", "The account is already initialized";
     DISCRIMINATOR_MISSING = 3001, "AccountDiscriminatorNotFound", "The account is too short for a discriminator";
     DISCRIMINATOR_WRONG = 3002, "AccountDiscriminatorMismatch", "The account is of another type";

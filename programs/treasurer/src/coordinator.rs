@@ -3,10 +3,11 @@
 
 use crate::state::{Key, Run};
 use crate::PROGRAM_IDS;
+use core::mem::MaybeUninit;
 use psyche_common::accounts::*;
 use psyche_common::borsh::Reader;
 use psyche_common::error::*;
-use psyche_common::memory::copy;
+use psyche_common::memory::{clear, copy};
 use psyche_common::pinocchio::cpi::{invoke, invoke_signed, Signer};
 use psyche_common::pinocchio::instruction::{InstructionAccount, InstructionView};
 use psyche_common::{AccountView, Address};
@@ -31,8 +32,22 @@ const CLIENTS_LEN: usize = 119_000;
 const CLIENT_LEN: usize = 96;
 const CLIENT_EARNED: usize = 72;
 
-/// More than any transaction can carry; a longer one is a panic.
-const MAX_CALL: usize = 1_280;
+/// Room for the data of a call. No transaction carries more; more than this is a panic.
+type Room = MaybeUninit<[u8; 1024]>;
+
+/// Puts the data of a call together.
+#[inline(always)]
+fn compose<'a>(room: &'a mut Room, parts: &[&[u8]]) -> &'a [u8] {
+    // SAFETY: cleared before anything is read. The compiler itself cannot clear so much.
+    let room = unsafe { &mut *room.as_mut_ptr() };
+    clear(room);
+    let mut len = 0;
+    for part in parts {
+        copy(&mut room[len..], part);
+        len += part.len();
+    }
+    &room[..len]
+}
 
 pub fn id() -> Address {
     PROGRAM_IDS.get(1)
@@ -99,29 +114,24 @@ pub struct Init<'a> {
 /// Calls `init_coordinator`.
 #[inline(never)]
 pub fn init(init: &Init) -> Outcome {
-    let mut data = [0u8; MAX_CALL];
-    data[..8].copy_from_slice(&INIT_COORDINATOR);
-    data[8..40].copy_from_slice(init.main_authority);
-    data[40..72].copy_from_slice(init.join_authority);
-    copy(&mut data[72..], init.texts);
+    let mut room = Room::uninit();
+    let parts: [&[u8]; 4] =
+        [&INIT_COORDINATOR, init.main_authority, init.join_authority, init.texts];
+    let data = compose(&mut room, &parts);
     let metas = [
         InstructionAccount::writable_signer(init.payer.address()),
         InstructionAccount::writable(init.instance.address()),
         InstructionAccount::writable(init.account.address()),
         InstructionAccount::readonly(init.system_program.address()),
     ];
-    let instruction = InstructionView {
-        program_id: &id(),
-        data: &data[..72 + init.texts.len()],
-        accounts: &metas,
-    };
+    let instruction = InstructionView { program_id: &id(), data, accounts: &metas };
     invoke(&instruction, &[init.payer, init.instance, init.account, init.system_program])?;
     Ok(())
 }
 
 /// A run's accounts, in whose name the owner's instructions are called.
 pub struct Owned<'a> {
-    pub run: &'a Run,
+    pub run: &'a Run<'a>,
     pub authority: &'a AccountView,
     pub instance: &'a AccountView,
     pub account: &'a AccountView,
@@ -131,19 +141,14 @@ impl Owned<'_> {
     /// Calls an instruction of the owner group with encoded arguments.
     #[inline(never)]
     pub fn call(&self, discriminator: &[u8; 8], arguments: &[u8]) -> Outcome {
-        let mut data = [0u8; MAX_CALL];
-        data[..8].copy_from_slice(discriminator);
-        copy(&mut data[8..], arguments);
+        let mut room = Room::uninit();
+        let data = compose(&mut room, &[discriminator, arguments]);
         let metas = [
             InstructionAccount::readonly_signer(self.authority.address()),
             InstructionAccount::readonly(self.instance.address()),
             InstructionAccount::writable(self.account.address()),
         ];
-        let instruction = InstructionView {
-            program_id: &id(),
-            data: &data[..8 + arguments.len()],
-            accounts: &metas,
-        };
+        let instruction = InstructionView { program_id: &id(), data, accounts: &metas };
         let seeds = self.run.seeds();
         let accounts = [self.authority, self.instance, self.account];
         invoke_signed(&instruction, &accounts, &[Signer::from(&seeds)])?;

@@ -75,11 +75,12 @@ pub fn create(call: &Call) -> Outcome {
         bump: &bump,
         index: arguments.index,
         main_authority: arguments.main_authority,
+        join_authority: arguments.join_authority,
         coordinator_account: account.address().as_array(),
         coordinator_instance: instance.address().as_array(),
         collateral_mint: mint.address().as_array(),
     };
-    run.write(&mut view, arguments.join_authority);
+    run.write(&mut view);
     coordinator::init(&Init {
         payer: &payer,
         instance: &instance,

@@ -11,16 +11,17 @@ use psyche_common::AccountView;
 pub type Key = [u8; 32];
 
 /// The decoded `Run` account, without its totals.
-pub struct Run {
-    pub bump: &'static [u8; 1],
-    pub index: &'static [u8; 8],
-    pub main_authority: &'static Key,
-    pub coordinator_account: &'static Key,
-    pub coordinator_instance: &'static Key,
-    pub collateral_mint: &'static Key,
+pub struct Run<'a> {
+    pub bump: &'a [u8; 1],
+    pub index: &'a [u8; 8],
+    pub main_authority: &'a Key,
+    pub join_authority: &'a Key,
+    pub coordinator_account: &'a Key,
+    pub coordinator_instance: &'a Key,
+    pub collateral_mint: &'a Key,
 }
 
-impl Run {
+impl<'a> Run<'a> {
     pub const NAME: &'static str = "run";
     pub const SEED: &'static [u8] = b"Run";
     pub const LEN: usize = 200;
@@ -29,23 +30,20 @@ impl Run {
     const TOTAL_CLAIMED_POINTS: usize = 185;
 
     /// Takes and type-checks the next account.
-    pub fn next(accounts: &mut Accounts, call: &Call) -> Outcome<(AccountView, Run)> {
+    pub fn next(accounts: &mut Accounts, call: &Call) -> Outcome<(AccountView, Run<'static>)> {
         let view = accounts.borsh(call.program, &Self::DISCRIMINATOR, Self::NAME)?;
-        let run = Self::read(data(&view)).ok_or_else(|| ACCOUNT_BROKEN.on(Self::NAME))?;
+        let run = Run::read(data(&view)).ok_or_else(|| ACCOUNT_BROKEN.on(Self::NAME))?;
         Ok((view, run))
     }
 
-    fn read(data: &'static [u8]) -> Option<Run> {
+    fn read(data: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(data);
         reader.take(8)?;
-        let bump = reader.array()?;
-        let index = reader.array()?;
-        let main_authority = reader.array()?;
-        let _join_authority: &Key = reader.array()?;
         let run = Run {
-            bump,
-            index,
-            main_authority,
+            bump: reader.array()?,
+            index: reader.array()?,
+            main_authority: reader.array()?,
+            join_authority: reader.array()?,
             coordinator_account: reader.array()?,
             coordinator_instance: reader.array()?,
             collateral_mint: reader.array()?,
@@ -55,21 +53,21 @@ impl Run {
     }
 
     /// Fills a new, all zero account.
-    pub fn write(view: &mut AccountView, run: &Run, join_authority: &Key) {
+    pub fn write(&self, view: &mut AccountView) {
         let data = data_mut(view);
         data[..8].copy_from_slice(&Self::DISCRIMINATOR);
-        data[8..9].copy_from_slice(run.bump);
-        data[9..17].copy_from_slice(run.index);
-        data[17..49].copy_from_slice(run.main_authority);
-        data[49..81].copy_from_slice(join_authority);
-        data[81..113].copy_from_slice(run.coordinator_account);
-        data[113..145].copy_from_slice(run.coordinator_instance);
-        data[145..177].copy_from_slice(run.collateral_mint);
+        data[8..9].copy_from_slice(self.bump);
+        data[9..17].copy_from_slice(self.index);
+        data[17..49].copy_from_slice(self.main_authority);
+        data[49..81].copy_from_slice(self.join_authority);
+        data[81..113].copy_from_slice(self.coordinator_account);
+        data[113..145].copy_from_slice(self.coordinator_instance);
+        data[145..177].copy_from_slice(self.collateral_mint);
     }
 
     /// What the run signs with.
     #[inline(always)]
-    pub fn seeds(&self) -> [Seed<'static>; 3] {
+    pub fn seeds(&self) -> [Seed<'a>; 3] {
         [Seed::from(Self::SEED), Seed::from(self.index), Seed::from(self.bump)]
     }
 

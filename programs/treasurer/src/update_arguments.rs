@@ -70,7 +70,8 @@ fn skip_data_location(r: &mut Reader) -> Option<()> {
             };
             r.take(len)?;
             r.variant(2)?;
-            r.take(if r.variant(2)? == 1 { 32 } else { 0 })?
+            let seeded = r.variant(2)? == 1;
+            r.take(if seeded { 32 } else { 0 })?
         }
         _ => r.take(192)?,
     };
