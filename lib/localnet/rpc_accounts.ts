@@ -4,18 +4,24 @@ import { accountFormat, dataBudget, encodeAccount } from "./encode.ts";
 import { accountFilters } from "./filters.ts";
 import { type LocalnetNode, type Methods, withContext } from "./node.ts";
 import { addressOf } from "./params.ts";
+import type { AccountState } from "./svm.ts";
 
 /** Addresses that getMultipleAccounts takes. */
 const MULTIPLE_LIMIT = 100;
 
 export function accountMethods(node: LocalnetNode): Methods {
   const { svm } = node;
+  /** The account as it is now: the Clock sysvar among them is brought up to the second. */
+  const read = (key: Uint8Array): AccountState | undefined => {
+    node.clock.refresh();
+    return svm.account(key);
+  };
   return {
     getBalance: (params) => withContext(node, svm.balance(params.address(0))),
     getAccountInfo: (params) => {
       const key = params.address(0);
       const format = accountFormat(params.config(1));
-      const account = svm.account(key);
+      const account = read(key);
       return withContext(node, account ? encodeAccount(svm, key, account, format) : null);
     },
     getMultipleAccounts: (params) => {
@@ -26,7 +32,7 @@ export function accountMethods(node: LocalnetNode): Methods {
       return withContext(
         node,
         keys.map((key) => {
-          const account = svm.account(key);
+          const account = read(key);
           if (!account) return null;
           spend(account);
           return encodeAccount(svm, key, account, format);

@@ -91,6 +91,7 @@ export function historyMethods(node: LocalnetNode): Methods {
     getBlockTime: (params) => {
       const slot = params.integer(0, "the slot");
       const { time } = blockAt(slot);
+      // A slot spans several seconds of a fast clock: a past one has its last, this one has now.
       return slot === clock.current.slot ? clock.unixTimestamp() : time;
     },
 

@@ -53,6 +53,8 @@ Deno.test("time and slots can be moved forward", test, async () => {
     await rawCall(localnet.rpcUrl, "localnet_skipTime", 3600);
     const { result: after } = await rawCall(localnet.rpcUrl, "localnet_getClock");
     assert.ok(after.unixTimestamp - before.unixTimestamp >= 3600);
+    const sysvar = await connection.getAccountInfo(SYSVAR_CLOCK_PUBKEY);
+    assert.ok(Number(sysvar!.data.readBigInt64LE(32)) >= after.unixTimestamp);
     const slot = await connection.getSlot();
     await rawCall(localnet.rpcUrl, "localnet_advanceSlot");
     assert.equal(await connection.getSlot(), slot + 1);
