@@ -16,7 +16,7 @@ type Send = (text: string) => void;
 
 interface Subscription {
   id: number;
-  session: Session;
+  subscriber: Subscriber;
   notification: string;
   /** Account and program subscriptions. */
   format?: AccountFormat;
@@ -34,9 +34,9 @@ export class PubSub {
     this.#node = node;
   }
 
-  /** Opens a session that answers on `send`; close it when its connection ends. */
-  open(send: Send): Session {
-    return new Session(this.#node, this, send);
+  /** Opens a subscriber that answers on `send`; close it when its connection ends. */
+  open(send: Send): Subscriber {
+    return new Subscriber(this.#node, this, send);
   }
 
   /** Adds a subscription; returns its id and the way to end it. */
@@ -61,7 +61,7 @@ export class PubSub {
     const topic = `signature:${record.signature}`;
     const waiting = [...this.#topics.get(topic) ?? []];
     this.#publish(topic, () => ({ err: error }));
-    for (const { id, session } of waiting) session.forget(id);
+    for (const { id, subscriber } of waiting) subscriber.forget(id);
   }
 
   #accounts(record: TransactionRecord, resolved: ResolvedKeys): void {
@@ -87,8 +87,8 @@ export class PubSub {
   slot(): void {
     const { slot, parent } = this.#node.clock.current;
     const info = { slot, parent, root: parent };
-    for (const it of this.#topics.get("slot") ?? []) it.session.notify(it, info);
-    for (const it of this.#topics.get("root") ?? []) it.session.notify(it, parent);
+    for (const it of this.#topics.get("slot") ?? []) it.subscriber.notify(it, info);
+    for (const it of this.#topics.get("root") ?? []) it.subscriber.notify(it, parent);
   }
 
   #publish(
@@ -99,7 +99,7 @@ export class PubSub {
     for (const it of this.#topics.get(topic) ?? []) {
       if (!wanted(it)) continue;
       try {
-        it.session.notify(it, withContext(this.#node, value(it)));
+        it.subscriber.notify(it, withContext(this.#node, value(it)));
       } catch (error) {
         // Data too long for the encoding somebody asked for must not stop the others.
         if (!(error instanceof RpcError)) throw error;
@@ -117,7 +117,7 @@ const EMPTY_ACCOUNT = {
 };
 
 /** One connection: its subscriptions and the methods that make and end them. */
-export class Session {
+export class Subscriber {
   readonly methods: Methods;
   readonly #node: LocalnetNode;
   readonly #hub: PubSub;
@@ -177,7 +177,7 @@ export class Session {
         `A connection may hold at most ${SUBSCRIPTION_LIMIT} subscriptions`,
       );
     }
-    const { id, remove } = this.#hub.add(topic, { session: this, notification, ...rest });
+    const { id, remove } = this.#hub.add(topic, { subscriber: this, notification, ...rest });
     this.#open.set(id, remove);
     return id;
   }
@@ -216,7 +216,7 @@ export class Session {
       // After the answer with the id has gone out.
       queueMicrotask(() => {
         if (!this.#open.has(id)) return;
-        const subscription = { id, session: this, notification: "signatureNotification" };
+        const subscription = { id, subscriber: this, notification: "signatureNotification" };
         if (received) {
           this.notify(subscription, withContext(this.#node, "receivedSignature"));
         }

@@ -176,9 +176,9 @@ function upgrade(
     if (socket.bufferedAmount > BACKLOG_LIMIT) return socket.close(1013, "too slow");
     socket.send(text);
   };
-  const session = pubsub.open(send);
+  const subscriber = pubsub.open(send);
   const findHere = (name: string): Method | undefined =>
-    Object.hasOwn(session.methods, name) ? session.methods[name] : find(name);
+    Object.hasOwn(subscriber.methods, name) ? subscriber.methods[name] : find(name);
   socket.onopen = () => {
     sockets.add(socket);
     if (!held) return;
@@ -198,7 +198,7 @@ function upgrade(
   socket.onclose = () => {
     clearTimeout(release);
     sockets.delete(socket);
-    session.close();
+    subscriber.close();
   };
   socket.onerror = () => {};
   return response;
