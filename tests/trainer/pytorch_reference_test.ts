@@ -1,0 +1,93 @@
+/**
+ * The trainer against PyTorch: models as Hugging Face saves them, and logits, loss and gradients that
+ * PyTorch computed (fixtures/pytorch_llama.py). Where a Python with torch and transformers is at
+ * hand (PYTHON names it, default python3), the reference is computed again and compared as well.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { LlamaRuntime } from "../../lib/trainer/llama_runtime.ts";
+import { readModelDirectory } from "../../lib/trainer/model/model_directory.ts";
+import { loadOnnxRuntime } from "../../lib/trainer/runtime/onnx_runtime.ts";
+import { readSafetensors } from "../../lib/trainer/safetensors.ts";
+
+const FIXTURES = join(import.meta.dirname!, "fixtures", "pytorch-llama");
+const SCRIPT = join(import.meta.dirname!, "fixtures", "pytorch_llama.py");
+const CASES = ["llama3-sharded-f32", "plain-bf16", "grouped-f16"];
+
+/** Distance relative to the length of `expected`. */
+function relativeError(got: ArrayLike<number>, expected: ArrayLike<number>): number {
+  assert.equal(got.length, expected.length);
+  let difference = 0, norm = 0;
+  for (let i = 0; i < got.length; i++) {
+    difference += (got[i] - expected[i]) ** 2;
+    norm += expected[i] ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
+
+/** Largest relative error of anything that the reference in `directory` holds. */
+async function worstError(directory: string): Promise<number> {
+  const expected = await readSafetensors(join(directory, "expected", "values.safetensors"));
+  const rows: number[][] = JSON.parse(
+    await Deno.readTextFile(join(directory, "expected", "tokens.json")),
+  );
+  const sequenceLength = rows[0].length;
+  const model = await readModelDirectory(directory);
+  const options = { sequenceLength, microBatchSize: rows.length, threads: 1 };
+  const runtime = new LlamaRuntime(await loadOnnxRuntime(), model, options);
+  try {
+    const { loss, gradients } = await runtime.gradients(
+      Int32Array.from(rows.flat()),
+      rows.length,
+      () => false,
+    );
+    const errors = [relativeError([loss], expected.get("loss")!.data)];
+    assert.equal(gradients.size, expected.size - 2);
+    for (const [name, gradient] of gradients) {
+      errors.push(relativeError(gradient, expected.get(`gradient:${name}`)!.data));
+    }
+    const logits = expected.get("logits")!.data;
+    const { vocabSize } = model.config;
+    for (const [row, tokens] of rows.entries()) {
+      for (const position of [0, 5, sequenceLength - 1]) {
+        const at = (row * sequenceLength + position) * vocabSize;
+        errors.push(relativeError(
+          await runtime.nextLogits(tokens.slice(0, position + 1)),
+          logits.subarray(at, at + vocabSize),
+        ));
+      }
+    }
+    return Math.max(...errors);
+  } finally {
+    await runtime.release();
+  }
+}
+
+for (const name of CASES) {
+  Deno.test(`logits, loss and gradients are those of PyTorch: ${name}`, async () => {
+    const error = await worstError(join(FIXTURES, name));
+    assert.ok(error < 1e-5, `relative error ${error}`);
+  });
+}
+
+Deno.test("the committed reference is what PyTorch computes today", async () => {
+  const python = Deno.env.get("PYTHON") ?? "python3";
+  const directory = await Deno.makeTempDir();
+  try {
+    const run = (...args: string[]) =>
+      new Deno.Command(python, { args, stdout: "null", stderr: "piped" }).output()
+        .catch(() => null);
+    if (!(await run("-c", "import torch, transformers, safetensors"))?.success) {
+      console.log(`${python} has no torch with transformers: only the committed values were used`);
+      return;
+    }
+    const made = await run(SCRIPT, directory);
+    assert.ok(made?.success, new TextDecoder().decode(made?.stderr));
+    for (const name of CASES) {
+      const error = await worstError(join(directory, name));
+      assert.ok(error < 1e-5, `${name}: relative error ${error}`);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
