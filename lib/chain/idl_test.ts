@@ -8,13 +8,15 @@ import {
   authorizerProgram,
   coordinatorIdl,
   coordinatorProgram,
+  treasurerIdl,
+  treasurerProgram,
 } from "./programs.ts";
 
 function discriminator(namespace: string, name: string): number[] {
   return [...createHash("sha256").update(`${namespace}:${name}`).digest().subarray(0, 8)];
 }
 
-for (const idl of [authorizerIdl, coordinatorIdl]) {
+for (const idl of [authorizerIdl, coordinatorIdl, treasurerIdl]) {
   Deno.test(`${idl.metadata.name}: discriminators follow from the names`, () => {
     for (const { name, discriminator: bytes } of idl.instructions) {
       assert.deepEqual(bytes, discriminator("global", name), name);
@@ -29,7 +31,7 @@ for (const idl of [authorizerIdl, coordinatorIdl]) {
 Deno.test("the discriminators are those of the specification", () => {
   const hex = (bytes: number[]) => bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const table = Object.fromEntries(
-    [...authorizerIdl.instructions, ...coordinatorIdl.instructions]
+    [authorizerIdl, coordinatorIdl, treasurerIdl].flatMap(({ instructions }) => instructions)
       .map(({ name, discriminator }) => [name, hex(discriminator)]),
   );
   assert.deepEqual(table, {
@@ -49,16 +51,23 @@ Deno.test("the discriminators are those of the specification", () => {
     warmup_witness: "d3e87ae83f16375e",
     health_check: "735a63a88a129d83",
     checkpoint: "d5c813ccf08fb8fc",
+    run_create: "c638a3f70e3aa7fd",
+    run_update: "33562e740d42149d",
+    participant_create: "32b18e2875b046b5",
+    participant_claim: "a096e8563b6bad26",
   });
 });
 
-Deno.test("Anchor loads both IDLs", () => {
+Deno.test("Anchor loads the IDLs", () => {
   const connection = new Connection("http://127.0.0.1:1", { httpAgent: false });
   const authorizer = authorizerProgram(connection);
   const coordinator = coordinatorProgram(connection);
+  const treasurer = treasurerProgram(connection);
   assert.equal(authorizer.programId.toBase58(), authorizerIdl.address);
   assert.equal(coordinator.programId.toBase58(), coordinatorIdl.address);
+  assert.equal(treasurer.programId.toBase58(), treasurerIdl.address);
   assert.equal(typeof coordinator.methods.joinRun, "function");
+  assert.equal(typeof treasurer.methods.participantClaim, "function");
 });
 
 Deno.test("the IDL's image of the coordinator account has the real size and offsets", () => {
@@ -88,4 +97,11 @@ Deno.test("the IDL's image of the coordinator account has the real size and offs
   assert.equal(account.start_step, 6);
   assert.equal(Number(account.joined_clients_len), 7);
   assert.equal(Number(account.nonce), 8);
+});
+
+Deno.test("types that the treasurer shares with the coordinator are the same", () => {
+  const own = ["Run", "Participant"];
+  for (const type of treasurerIdl.types!.filter(({ name }) => !own.includes(name))) {
+    assert.deepEqual(type, coordinatorIdl.types!.find(({ name }) => name === type.name));
+  }
 });

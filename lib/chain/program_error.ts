@@ -7,6 +7,7 @@
 import { type Idl, LangErrorCode, LangErrorMessage } from "@coral-xyz/anchor";
 import { SystemProgram, type TransactionInstruction } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
+import { TOKEN_PROGRAM_ID } from "./pda.ts";
 import { knownIdls } from "./programs.ts";
 
 /** A transaction that the chain, or its simulation, refused. */
@@ -93,6 +94,12 @@ function instructionFailure(
   const failing = failingProgram(logs) ?? instruction?.programId.toBase58();
   if (typeof custom === "number") {
     if (failing === SystemProgram.programId.toBase58()) return systemFailure(make, custom, payer);
+    if (failing === TOKEN_PROGRAM_ID.toBase58() && custom === 1) {
+      return make(
+        "INSUFFICIENT_TOKENS",
+        `${where}: a token account holds less than is taken from it; top it up or use a smaller amount.`,
+      );
+    }
     const error = errorName(custom, logs, named?.idl);
     if (error) {
       const step = nextStep(error.name, name);
@@ -213,6 +220,7 @@ const NEXT_STEPS: Record<string, string> = {
   CoordinatorErrorHalted: "resume the run first",
   CoordinatorErrorCannotResume: "read the run's state; only Paused can be resumed",
   CoordinatorErrorDuplicateWitness: "nothing needs to be done",
+  InvalidParameter: "claim at most the points that are not claimed yet",
   AuthorizationActiveIsTrue: "deactivate the authorization first",
   AuthorizationClosingConditionsNotReachedYet: "clear the delegates or wait 30 days",
   DeclaredProgramIdMismatch:
@@ -224,6 +232,9 @@ const NEXT_STEPS: Record<string, string> = {
 
 function nextStep(error: string, instruction: string | undefined): string {
   if (error === "ConstraintRaw") {
+    if (instruction === "participant_claim") {
+      return "use the run's own accounts and your token account of its collateral, without a delegate";
+    }
     return instruction === "join_run"
       ? "ask the run's owner for a join authorization of this wallet"
       : "sign with the authority that owns this account";

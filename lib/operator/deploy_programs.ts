@@ -15,7 +15,7 @@ import {
   writeProgramsRecord,
 } from "./programs_record.ts";
 
-export type ProgramName = keyof ProgramIds;
+export type ProgramName = Exclude<keyof ProgramIds, "treasurer">;
 export const PROGRAM_NAMES: readonly ProgramName[] = ["authorizer", "coordinator"];
 
 export interface ProgramToDeploy {
