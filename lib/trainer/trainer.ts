@@ -69,6 +69,8 @@ export interface TrainerOptions {
   optimizer: Optimizer;
   /** Intra-op threads of the runtime. */
   threads: number;
+  /** Bytes that training may take; a model that needs more is refused. Default: what is free. */
+  memoryLimit?: number;
   signal?: AbortSignal;
 }
 

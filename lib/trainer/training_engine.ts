@@ -2,10 +2,13 @@
 import { createHash } from "node:crypto";
 import { PsycheError } from "../error.ts";
 import { clipGradients, gradientNorm } from "./gradient_math.ts";
+import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
 import { LlamaRuntime } from "./llama_runtime.ts";
+import { parseLlamaConfig } from "./model/llama_config.ts";
 import {
   assembleModel,
   type Model,
+  readConfigText,
   readModelDirectory,
   writeModelDirectory,
 } from "./model/model_directory.ts";
@@ -52,6 +55,12 @@ export class TrainingEngine {
 
   /** Loads the model and prepares the optimizer. @throws PsycheError as documented in `Trainer`. */
   static async create(options: EngineOptions): Promise<TrainingEngine> {
+    const config = parseLlamaConfig(
+      "directory" in options.model
+        ? await readConfigText(options.model.directory)
+        : options.model.files.config,
+    );
+    refuseTooLarge(estimateMemory(config, options), options.memoryLimit ?? freeMemory());
     const ort = await loadOnnxRuntime();
     const model = "directory" in options.model
       ? await readModelDirectory(options.model.directory)

@@ -95,8 +95,15 @@ export function parseLlamaConfig(json: string): LlamaConfig {
     throw invalid(`model_type is ${JSON.stringify(fields.model_type)}, not "llama"`);
   }
   if (fields.tie_word_embeddings === true) {
-    throw invalid("tie_word_embeddings is true and tied embeddings are not supported");
+    throw invalid(
+      "tie_word_embeddings is true, so it has no vocabulary head of its own to exchange results for",
+    );
   }
+  if (fields.hidden_act !== undefined && fields.hidden_act !== "silu") {
+    throw invalid(`hidden_act is ${JSON.stringify(fields.hidden_act)}, not "silu"`);
+  }
+  // Newer files keep both rotary settings in one table.
+  const rope = isTable(fields.rope_parameters) ? fields.rope_parameters : null;
   const heads = count("num_attention_heads");
   const config: LlamaConfig = {
     vocabSize: count("vocab_size"),
@@ -106,8 +113,8 @@ export function parseLlamaConfig(json: string): LlamaConfig {
     heads,
     kvHeads: count("num_key_value_heads", heads),
     normEpsilon: positive(fields, "rms_norm_eps"),
-    ropeTheta: positive(fields, "rope_theta", 10_000),
-    ropeScaling: ropeScaling(fields.rope_scaling),
+    ropeTheta: positive({ ...fields, ...rope }, "rope_theta", 10_000),
+    ropeScaling: ropeScaling(rope ?? fields.rope_scaling),
     bosTokenId: typeof fields.bos_token_id === "number" ? fields.bos_token_id : null,
     eosTokenIds: [fields.eos_token_id].flat().filter((id) => typeof id === "number"),
     maxPositions: count("max_position_embeddings", 2048),
@@ -116,10 +123,17 @@ export function parseLlamaConfig(json: string): LlamaConfig {
   if (config.hiddenSize % (2 * heads) !== 0) {
     throw invalid(`hidden_size ${config.hiddenSize} is no multiple of twice the ${heads} heads`);
   }
+  if (fields.head_dim != null && fields.head_dim !== config.hiddenSize / heads) {
+    throw invalid(`head_dim ${fields.head_dim} is not hidden_size / heads`);
+  }
   if (heads % config.kvHeads !== 0) {
     throw invalid(`${heads} heads cannot share ${config.kvHeads} key/value heads evenly`);
   }
   return config;
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function positive(fields: Record<string, unknown>, name: string, fallback?: number): number {
@@ -133,7 +147,7 @@ function positive(fields: Record<string, unknown>, name: string, fallback?: numb
 function ropeScaling(value: unknown): RopeScaling | null {
   if (value === undefined || value === null) return null;
   const fields = value as Record<string, unknown>;
-  const kind = fields.rope_type ?? fields.type;
+  const kind: unknown = fields.rope_type ?? fields.type ?? "default";
   switch (kind) {
     case "default":
       return null;

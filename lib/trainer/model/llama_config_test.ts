@@ -50,6 +50,24 @@ Deno.test("fields that may be missing have the specified defaults", () => {
   assert.deepEqual(config.eosTokenIds, []);
 });
 
+Deno.test("rotary settings may stand in one table", () => {
+  const { rope_scaling: _, rope_theta: __, ...base } = JSON.parse(formatLlamaConfig(nanoConfig(8)));
+  const read = (rope: object) =>
+    parseLlamaConfig(JSON.stringify({ ...base, head_dim: 32, rope_parameters: rope }));
+  assert.equal(read({ rope_type: "default", rope_theta: 7 }).ropeTheta, 7);
+  assert.equal(read({ rope_type: "default", rope_theta: 7 }).ropeScaling, null);
+  const scaled = read({
+    rope_type: "llama3",
+    rope_theta: 7,
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 32,
+  });
+  assert.equal(scaled.ropeTheta, 7);
+  assert.equal(scaled.ropeScaling?.kind, "llama3");
+});
+
 Deno.test("configurations that cannot be computed are refused", () => {
   const base = JSON.parse(formatLlamaConfig(nanoConfig(512)));
   const wrong = [
@@ -59,6 +77,8 @@ Deno.test("configurations that cannot be computed are refused", () => {
     { vocab_size: 1e12 },
     { hidden_size: "128" },
     { hidden_size: 124 },
+    { hidden_act: "gelu" },
+    { head_dim: 64 },
     { num_key_value_heads: 3 },
     { num_hidden_layers: 2000 },
     { rms_norm_eps: undefined },

@@ -4,6 +4,7 @@ import { PsycheError } from "../../error.ts";
 import { readSafetensors, writeSafetensors } from "../safetensors.ts";
 import type { ModelFiles } from "../trainer.ts";
 import { type LlamaConfig, parameterShapes, parseLlamaConfig } from "./llama_config.ts";
+import { weightFiles } from "./weight_files.ts";
 
 export interface Parameter {
   name: string;
@@ -29,6 +30,14 @@ export function assembleModel(
   tensors: ReadonlyMap<string, { data: Float32Array<ArrayBuffer>; shape?: readonly number[] }>,
 ): Model {
   const config = parseLlamaConfig(files.config);
+  for (const name of tensors.keys()) {
+    // Left out, it would give another model without anybody noticing.
+    if (!name.endsWith(".bias")) continue;
+    throw new PsycheError(
+      "MODEL_PARAMETER_INVALID",
+      `The weights hold ${name}, but Llama models here have no biases; use a model without them.`,
+    );
+  }
   const parameters = parameterShapes(config).map(({ name, shape }) => {
     const found = tensors.get(name);
     const length = shape.reduce((a, b) => a * b, 1);
@@ -51,15 +60,30 @@ export function assembleModel(
 }
 
 /**
- * Loads a model directory; all `*.safetensors` files in it count.
+ * Loads a model directory. The weight files are those of `model.safetensors.index.json` where there
+ * is one, otherwise all `*.safetensors` files.
  *
- * @throws PsycheError `MODEL_NOT_FOUND` when config.json cannot be read, and the errors of
- * {@linkcode assembleModel} and {@linkcode readSafetensors}.
+ * @throws PsycheError `MODEL_NOT_FOUND` when config.json cannot be read, `MODEL_FILES_MISSING`, and
+ * the errors of {@linkcode assembleModel} and {@linkcode readSafetensors}.
  */
 export async function readModelDirectory(directory: string): Promise<Model> {
-  let config: string;
+  const config = await readConfigText(directory);
+  // A configuration that cannot be computed is refused before gigabytes are read.
+  parseLlamaConfig(config);
+  const tokenizer = await readIfThere(join(directory, "tokenizer.json"));
+  const tensors = new Map<string, { data: Float32Array<ArrayBuffer>; shape: readonly number[] }>();
+  for (const file of await weightFiles(directory)) {
+    for (const [name, tensor] of await readSafetensors(join(directory, file))) {
+      tensors.set(name, tensor);
+    }
+  }
+  return assembleModel({ config, tokenizer }, tensors);
+}
+
+/** The text of a model directory's config.json. @throws PsycheError `MODEL_NOT_FOUND` */
+export async function readConfigText(directory: string): Promise<string> {
   try {
-    config = await Deno.readTextFile(join(directory, "config.json"));
+    return await Deno.readTextFile(join(directory, "config.json"));
   } catch (cause) {
     throw new PsycheError(
       "MODEL_NOT_FOUND",
@@ -67,18 +91,6 @@ export async function readModelDirectory(directory: string): Promise<Model> {
       { cause },
     );
   }
-  const tokenizer = await readIfThere(join(directory, "tokenizer.json"));
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir(directory)) {
-    if (name.endsWith(".safetensors")) names.push(name);
-  }
-  const tensors = new Map<string, { data: Float32Array<ArrayBuffer>; shape: readonly number[] }>();
-  for (const file of names.sort()) {
-    for (const [name, tensor] of await readSafetensors(join(directory, file))) {
-      tensors.set(name, tensor);
-    }
-  }
-  return assembleModel({ config, tokenizer }, tensors);
 }
 
 /**

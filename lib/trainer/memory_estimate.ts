@@ -1,0 +1,74 @@
+/** How much memory a trainer will take, told before it takes it. */
+import { PsycheError } from "../error.ts";
+import type { Optimizer } from "../protocol/coordinator_state.ts";
+import { type LlamaConfig, parameterShapes } from "./model/llama_config.ts";
+
+export interface MemoryEstimate {
+  parameters: number;
+  /** Bytes for weights, gradients and the optimizer's state. */
+  stateBytes: number;
+  /** Bytes for the activations of one micro batch. */
+  activationBytes: number;
+  totalBytes: number;
+}
+
+/** fp32 arrays as long as the parameters: weights, gradients and their sum over micro batches. */
+const ARRAYS = 3;
+/** Further ones: DisTrO's residuals, exact copy and transformed blocks; AdamW's two moments. */
+const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 3, AdamW: 2, Dummy: 0 };
+/** Runtime, worker and JavaScript heap. */
+const BASE_BYTES = 150e6;
+
+/**
+ * Memory for training with this shape, within a factor of about 1.5 (the runtime frees activations
+ * as the backward pass goes, in an order of its own).
+ */
+export function estimateMemory(
+  config: LlamaConfig,
+  shape: { sequenceLength: number; microBatchSize: number; optimizer: Optimizer },
+): MemoryEstimate {
+  const parameters = parameterShapes(config)
+    .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const { hiddenSize, intermediateSize, layers, heads, kvHeads, vocabSize } = config;
+  const rows = shape.microBatchSize * shape.sequenceLength;
+  const perRow = 9 * hiddenSize + 4 * hiddenSize * kvHeads / heads + 5 * intermediateSize;
+  // Causal: half of the square is never made.
+  const attention = shape.microBatchSize * heads * shape.sequenceLength ** 2 / 2;
+  const logits = 2 * Math.min(rows * vocabSize, 2 ** 24);
+  const activationBytes = 4 * (layers * (rows * perRow + attention) + logits);
+  const stateBytes = 4 * parameters * (ARRAYS + OPTIMIZER_ARRAYS[shape.optimizer.kind]);
+  return {
+    parameters,
+    stateBytes,
+    activationBytes,
+    totalBytes: BASE_BYTES + stateBytes + activationBytes,
+  };
+}
+
+/**
+ * @param available bytes that may be used
+ * @throws PsycheError `MODEL_TOO_LARGE`, with the numbers
+ */
+export function refuseTooLarge(estimate: MemoryEstimate, available: number): void {
+  if (estimate.totalBytes <= available) return;
+  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
+  throw new PsycheError(
+    "MODEL_TOO_LARGE",
+    `Training ${(estimate.parameters / 1e6).toFixed(1)} million parameters takes about ` +
+      `${gigabytes(estimate.totalBytes)} GB of memory (${
+        gigabytes(estimate.stateBytes)
+      } for weights ` +
+      `and optimizer, ${gigabytes(estimate.activationBytes)} for one micro batch), but ` +
+      `${
+        gigabytes(available)
+      } GB are free; lower the micro batch size, or use a larger machine or ` +
+      "a smaller model.",
+  );
+}
+
+/** Bytes of memory that the machine has to spare; without the permission to ask, no limit is known. */
+export function freeMemory(): number {
+  const permission = { name: "sys", kind: "systemMemoryInfo" } as const;
+  if (Deno.permissions.querySync(permission).state !== "granted") return Infinity;
+  return Deno.systemMemoryInfo().available;
+}

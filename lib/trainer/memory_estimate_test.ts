@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import type { Optimizer } from "../protocol/coordinator_state.ts";
+import { estimateMemory, refuseTooLarge } from "./memory_estimate.ts";
+import { nanoConfig } from "./model/llama_config.ts";
+
+const optimizer: Optimizer = {
+  kind: "AdamW",
+  betas: [0.9, 0.95],
+  weightDecay: 0,
+  eps: 1e-8,
+  clipGradNorm: null,
+};
+
+Deno.test("memory grows with the model, the sequence and the micro batch", () => {
+  const small = { sequenceLength: 128, microBatchSize: 1, optimizer };
+  const base = estimateMemory(nanoConfig(512), small);
+  assert.ok(
+    estimateMemory(nanoConfig(512), { ...small, microBatchSize: 4 }).activationBytes >
+      3 * base.activationBytes,
+  );
+  assert.ok(
+    estimateMemory(nanoConfig(512), { ...small, sequenceLength: 512 }).activationBytes >
+      4 * base.activationBytes,
+  );
+  assert.ok(
+    estimateMemory({ ...nanoConfig(512), layers: 8 }, small).stateBytes > 1.5 * base.stateBytes,
+  );
+});
+
+Deno.test("too large a model is refused with the numbers", () => {
+  const llama8b = {
+    ...nanoConfig(128256, 8192),
+    hiddenSize: 4096,
+    intermediateSize: 14336,
+    layers: 32,
+    heads: 32,
+    kvHeads: 8,
+  };
+  const shape = { sequenceLength: 2048, microBatchSize: 1, optimizer };
+  const estimate = estimateMemory(llama8b, shape);
+  assert.equal(estimate.parameters, 8_030_261_248);
+  refuseTooLarge(estimate, estimate.totalBytes);
+  assert.throws(() => refuseTooLarge(estimate, 16e9), (error: Error & { code: string }) => {
+    assert.equal(error.code, "MODEL_TOO_LARGE");
+    assert.match(error.message, /8030\.3 million.* GB of memory.*16\.0 GB are free/);
+    return true;
+  });
+});
