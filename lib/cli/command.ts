@@ -11,6 +11,8 @@ export interface Argument {
   /** For example `KEYPAIR`. */
   name: string;
   summary: string;
+  /** May be left out; only the last ones may. */
+  optional?: boolean;
 }
 
 export interface CommandContext<F extends Flags> {
@@ -30,7 +32,7 @@ export interface CommandDefinition<F extends Flags> {
   /** Command lines without the program's prefix, each with a word on what it does. */
   examples: [line: string, meaning: string][];
   flags: F;
-  /** All of them required, unless `optionalArguments`. */
+  /** All of them required, unless `optional` or `optionalArguments`. */
   arguments?: Argument[];
   optionalArguments?: boolean;
   /** Rules over several settings; each returned sentence is one problem (exit code 2). */
@@ -78,7 +80,8 @@ export function parseArguments<F extends Flags>(
   }
   const declared = definition.arguments ?? [];
   if (problems.length === 0) {
-    for (const argument of definition.optionalArguments ? [] : declared.slice(operands.length)) {
+    for (const argument of declared.slice(operands.length)) {
+      if (definition.optionalArguments || argument.optional) continue;
       problems.push(`the argument ${argument.name} is missing`);
     }
     for (const extra of operands.slice(declared.length)) {
@@ -118,7 +121,9 @@ function buildParser<F extends Flags>(definition: CommandDefinition<F>): Command
   parser.allowUnknownOption();
   for (const argument of definition.arguments ?? []) {
     parser.argument(
-      definition.optionalArguments ? `[${argument.name}]` : `<${argument.name}>`,
+      definition.optionalArguments || argument.optional
+        ? `[${argument.name}]`
+        : `<${argument.name}>`,
       argument.summary,
     );
   }

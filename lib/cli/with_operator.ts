@@ -12,6 +12,7 @@ import {
 } from "../operator/context.ts";
 import { LAMPORTS_PER_SOL } from "../operator/lamports.ts";
 import type { CommandContext } from "./command.ts";
+import { flagName } from "./flag.ts";
 import { findWallet, LOCALNET_WALLET_PATH } from "./find_wallet.ts";
 import type { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
 import type { Output } from "./output.ts";
@@ -23,6 +24,23 @@ export type OperatorFlags =
   & typeof WALLET_FLAGS
   & typeof PROGRAM_FLAGS
   & typeof SEND_FLAGS;
+
+/** The command as if the given settings had been typed as flags; for positional forms. */
+export function withArguments<C extends CommandContext<OperatorFlags>>(
+  command: C,
+  given: Partial<C["settings"]>,
+): C {
+  const named = Object.entries(given).filter(([, value]) => value !== undefined);
+  const origin = (key: string) => ({ source: "flag" as const, detail: `argument for ${key}` });
+  return {
+    ...command,
+    settings: { ...command.settings, ...Object.fromEntries(named) },
+    origins: {
+      ...command.origins,
+      ...Object.fromEntries(named.map(([key]) => [key, origin(flagName(key))])),
+    },
+  };
+}
 
 /** Says which wallet pays and from where it was taken, then hands the connected context on. */
 export async function withOperator<T>(

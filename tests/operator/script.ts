@@ -15,6 +15,7 @@ const PERMISSIONS: Record<string, string[]> = {
   "join-authorization-create": READ,
   "create-run": WRITE,
   "deploy-solana-test": WRITE,
+  "fund_accounts": [...READ, "--allow-write=devnet_funded_accounts,.psyche"],
   "setup-localnet": [...WRITE, "--allow-run"],
 };
 

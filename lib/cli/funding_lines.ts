@@ -1,0 +1,35 @@
+/** What funding a fleet will cost, and what became of it, for people. */
+import type { FundingPlan, FundingResult } from "../operator/fund_accounts.ts";
+import { formatSol } from "../operator/lamports.ts";
+
+/** All that a person has to know before saying yes. */
+export function fundingQuestion(plan: FundingPlan, directory: string): string {
+  const keys = plan.newKeys === 0 ? "" : `make ${plan.newKeys} keys in ${directory}; `;
+  return `${keys}${costOf(plan)}; the wallet holds ${formatSol(plan.balanceLamports)}`;
+}
+
+export function fundingLines(result: FundingResult): string[] {
+  const { dryRun, settledBefore, unitsConsumed, funded, alreadyFunded, explorer } = result;
+  const lines = settledBefore === 0
+    ? []
+    : [`${settledBefore} transactions of an interrupted run were settled first`];
+  if (dryRun) {
+    const units = unitsConsumed === null ? "" : `, ${unitsConsumed} compute units in the first`;
+    return [...lines, "dry run, nothing was sent", `${costOf(result)}${units}`];
+  }
+  return [
+    ...lines,
+    `${funded.length} accounts funded, ${alreadyFunded} had enough already`,
+    ...(funded.length === 0 ? [] : [costOf(result)]),
+    ...explorer,
+  ];
+}
+
+function costOf(plan: FundingPlan): string {
+  const { accounts, alreadyFunded, transferLamports, feeLamports, transactions } = plan;
+  return `${accounts - alreadyFunded} of ${accounts} accounts get ${
+    formatSol(transferLamports)
+  }, ` +
+    `fees ${formatSol(feeLamports)} in ${transactions} transactions, ` +
+    `together ${formatSol(transferLamports + feeLamports)}`;
+}
