@@ -9,16 +9,19 @@ export interface RetryOptions {
   retries?: number;
   /** Milliseconds before retry `n` (1-based). Default `2000 * (n - 1)`: the first is immediate. */
   pause?: (retry: number) => number;
+  /** Code of the errors that are worth another try. Default `DATA_UNAVAILABLE`. */
+  code?: string;
   signal?: AbortSignal;
 }
 
 /**
- * Runs `attempt` until it succeeds. Only `DATA_UNAVAILABLE` is worth another try; anything else is
+ * Runs `attempt` until it succeeds. Only errors with `code` are worth another try; anything else is
  * thrown at once, and so is the last failure.
  */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
-  { retries = 7, pause = (retry) => 2000 * (retry - 1), signal }: RetryOptions,
+  { retries = 7, pause = (retry) => 2000 * (retry - 1), code = "DATA_UNAVAILABLE", signal }:
+    RetryOptions,
 ): Promise<T> {
   for (let retry = 1;; retry++) {
     try {
@@ -26,7 +29,7 @@ export async function withRetries<T>(
       return await attempt();
     } catch (error) {
       signal?.throwIfAborted();
-      const failed = error instanceof PsycheError && error.code === "DATA_UNAVAILABLE";
+      const failed = error instanceof PsycheError && error.code === code;
       if (!failed || retry > retries) throw error;
     }
     // The abort itself is reported by the check above, with the caller's reason.

@@ -1,0 +1,50 @@
+/** Where a run's model files are: docs/protocol/client-lifecycle.md section 4. */
+import type { HubRepo } from "../../protocol/coordinator_state.ts";
+import { readConfigText } from "../model/model_directory.ts";
+import { weightFiles } from "../model/weight_files.ts";
+import { type HubOptions, hubSnapshot, type Selection } from "./hub_download.ts";
+import type { HubFile } from "./hub_listing.ts";
+
+/**
+ * Directory with config.json, the weights and perhaps tokenizer.json of a model: the local directory
+ * of that name when no revision is asked for, otherwise the shared cache of Hugging Face tools,
+ * filled from the Hub where it has to be.
+ *
+ * @throws PsycheError as {@linkcode hubSnapshot}
+ */
+export async function resolveModelDirectory(
+  { repoId, revision }: HubRepo,
+  options: HubOptions,
+): Promise<string> {
+  if (revision === null) {
+    const info = await Deno.stat(repoId).catch(() => null);
+    if (info?.isDirectory) return repoId;
+  }
+  return await hubSnapshot({ type: "model", name: repoId }, revision ?? "main", MODEL, options);
+}
+
+const MODEL: Selection = {
+  select(files) {
+    const own = files.filter(({ path }) => !path.includes("/"));
+    const weights = own.filter(({ path }) => path.endsWith(".safetensors"));
+    // Some repositories hold the same weights once more under other names.
+    const standard = weights.filter(({ path }) => /^model(-\d+-of-\d+)?\.safetensors$/.test(path));
+    const settings = own.filter(({ path }) => path.endsWith(".json"));
+    const chosen = standard.length > 0 ? standard : weights;
+    const needed = chosen.length > 0 && settings.some(isConfig);
+    return needed ? [...settings, ...chosen] : [];
+  },
+  async isComplete(directory) {
+    try {
+      await readConfigText(directory);
+      await weightFiles(directory);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+};
+
+function isConfig({ path }: HubFile): boolean {
+  return path === "config.json";
+}
