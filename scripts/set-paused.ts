@@ -19,7 +19,7 @@ export const command = defineCommand({
     const { settings, output } = command;
     const result = await withOperator(
       command,
-      (context) => setPaused(context, { runId: settings.runId, paused: !settings.resume }),
+      (context) => setPaused(context, { ...settings, paused: !settings.resume }),
     );
     const { runId, before, after, pending, outcome } = result;
     const wish = settings.resume ? "resumed" : "paused";

@@ -92,7 +92,9 @@ export function parseArguments<F extends Flags>(
   const options = parser.opts();
   for (const key of Object.keys(flags)) {
     // Commander's own camel case differs from ours around digits; both come from the same flag name.
-    const value = options[new Option(`--${flagName(key)}`).attributeName()];
+    const names = [flagName(key), ...(flags[key].aliases ?? [])];
+    const value = names.map((name) => options[new Option(`--${name}`).attributeName()])
+      .find((value) => value !== undefined);
     if (value !== undefined) given[key] = String(value);
   }
   return { flags: given, positional: operands, problems, help };
@@ -132,6 +134,9 @@ function buildParser<F extends Flags>(definition: CommandDefinition<F>): Command
     const letter = flag.short ? `-${flag.short}, ` : "";
     const value = flag.placeholder ? ` ${flag.placeholder}` : "";
     parser.addOption(new Option(`${letter}--${flagName(key)}${value}`, describe(key, flag)));
+    for (const alias of flag.aliases ?? []) {
+      parser.addOption(new Option(`--${alias}${value}`).hideHelp());
+    }
   }
   return parser;
 }

@@ -8,6 +8,8 @@ export interface Flag<T> {
   placeholder?: string;
   /** One letter. */
   short?: string;
+  /** Other flag names with the same meaning, kept out of the help. */
+  aliases?: string[];
   /** Environment names, first match wins. Default: the flag name in upper snake case. */
   environment?: string[];
   /** Reads the text; throws an `Error` whose message completes "--name: ". */
@@ -103,6 +105,15 @@ export function decimal(
       }
       return number;
     },
+  };
+}
+
+/** Several texts: the flag is given several times, or once with commas. */
+export function list(options: Options<string[]>): Flag<string[] | undefined> {
+  return {
+    placeholder: "<text...>",
+    ...options,
+    parse: (value) => value.split(",").map((part) => part.trim()).filter((part) => part !== ""),
   };
 }
 

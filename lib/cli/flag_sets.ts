@@ -1,5 +1,5 @@
 /** Flags that many commands share; commands.md sections 0.2-0.4. */
-import { defaulted, type Flags, integer, required, text, toggle } from "./flag.ts";
+import { defaulted, type Flags, integer, required, text, toggle, u64 } from "./flag.ts";
 
 const LOCALNET_RPC = "http://127.0.0.1:8899";
 
@@ -20,6 +20,10 @@ export const CLUSTER_FLAGS = {
     fromRunRecord: (record) => record.wsUrl,
     fromSolanaConfig: (config) => config.websocketUrl,
   }),
+  rpc2: text({ summary: "RPC address to fall back to, of the same cluster", placeholder: "<url>" }),
+  wsRpc2: text({ summary: "its websocket address", placeholder: "<url>" }),
+  rpc3: text({ summary: "RPC address to fall back to after that", placeholder: "<url>" }),
+  wsRpc3: text({ summary: "its websocket address", placeholder: "<url>" }),
   envFile: text({
     summary: "file with further settings (config/client/.env when it exists)",
     placeholder: "<file>",
@@ -38,6 +42,11 @@ export const PROGRAM_FLAGS = {
     summary: "coordinator program",
     placeholder: "<address>",
     fromRunRecord: (record) => record.programIds.coordinator,
+  }),
+  treasurerProgramId: text({
+    summary: "treasurer program",
+    placeholder: "<address>",
+    fromRunRecord: (record) => record.programIds.treasurer,
   }),
 } satisfies Flags;
 
@@ -61,7 +70,7 @@ export const WALLET_FLAGS = {
 
 /** How transactions are sent. */
 export const SEND_FLAGS = {
-  yes: toggle({ summary: "do not ask before spending on mainnet", environment: [] }),
+  yes: toggle({ summary: "answer yes to every question", environment: [] }),
   dryRun: toggle({ summary: "simulate and show cost and effect; send nothing" }),
   priorityFee: integer({
     summary: "extra fee in micro-lamports per compute unit",
@@ -75,9 +84,18 @@ export const RUN_ID_FLAG = {
   ),
 } satisfies Flags;
 
+/** Which treasurer, for runs with rewards; commands.md section 0.5. */
+export const TREASURER_FLAG = {
+  treasurerIndex: u64({
+    summary: "index of the run's treasurer; derived from the run id when absent",
+    fromRunRecord: (record) => record.treasurerIndex,
+  }),
+} satisfies Flags;
+
 /** Everything that a command which changes a run needs. */
 export const OPERATOR_FLAGS = {
   ...RUN_ID_FLAG,
+  ...TREASURER_FLAG,
   ...CLUSTER_FLAGS,
   ...WALLET_FLAGS,
   ...PROGRAM_FLAGS,

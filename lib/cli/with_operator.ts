@@ -1,5 +1,6 @@
 /** Opens what an operator command needs, runs it, and closes it again. */
 import { PublicKey } from "@solana/web3.js";
+import type { ProgramIds } from "../chain/programs.ts";
 import { PsycheError } from "../error.ts";
 import { airdropUpTo } from "../operator/airdrop.ts";
 import { localnetKey } from "../operator/cluster_key.ts";
@@ -112,13 +113,17 @@ export async function withReader<T>(
 }
 
 function clusterOptions(command: CommandContext<typeof CLUSTER_FLAGS & typeof PROGRAM_FLAGS>) {
-  const { settings } = command;
+  const { settings, output } = command;
   return {
     rpc: settings.rpc,
     wsRpc: websocketFor(command),
+    fallbacks: fallbacksOf(settings),
+    onFailover: ({ from, to, reason }: { from: string; to: string; reason: string }) =>
+      output.warn(`${from} failed (${reason}); asking ${to}`),
     programIds: {
       ...parsedId("authorizer", settings.authorizerProgramId),
       ...parsedId("coordinator", settings.coordinatorProgramId),
+      ...parsedId("treasurer", settings.treasurerProgramId),
     },
   };
 }
@@ -135,6 +140,14 @@ export function websocketFor(
   return rank(origins.wsRpc) <= rank(origins.rpc) ? settings.wsRpc : undefined;
 }
 
+/** RPC_2 and RPC_3; their websockets follow from them when not given. commands.md section 10.1 */
+function fallbacksOf(
+  { rpc2, wsRpc2, rpc3, wsRpc3 }: CommandContext<typeof CLUSTER_FLAGS>["settings"],
+) {
+  return [{ rpcUrl: rpc2, wsUrl: wsRpc2 }, { rpcUrl: rpc3, wsUrl: wsRpc3 }]
+    .flatMap(({ rpcUrl, wsUrl }) => rpcUrl === undefined ? [] : [{ rpcUrl, wsUrl }]);
+}
+
 /** @throws PsycheError ADDRESS_INVALID, exit code 2 */
 export function parseAddress(text: string, what: string): PublicKey {
   try {
@@ -148,7 +161,7 @@ export function parseAddress(text: string, what: string): PublicKey {
   }
 }
 
-function parsedId<N extends "authorizer" | "coordinator">(
+function parsedId<N extends keyof ProgramIds>(
   name: N,
   text: string | undefined,
 ): Partial<Record<N, PublicKey>> {

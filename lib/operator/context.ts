@@ -1,7 +1,11 @@
 /** What every operator action works with: one cluster, one paying wallet, the program ids. */
 import type { Connection, Keypair } from "@solana/web3.js";
 import { join } from "node:path";
-import { closeConnection, openConnection } from "../chain/connection.ts";
+import {
+  closeConnection,
+  openConnection,
+  type OpenConnectionOptions,
+} from "../chain/connection.ts";
 import { type Endpoint, redactUrl, resolveEndpoint } from "../chain/endpoint.ts";
 import { defaultProgramIds, type ProgramIds } from "../chain/programs.ts";
 import { clusterKey } from "./cluster_key.ts";
@@ -36,6 +40,9 @@ export interface ReaderOptions {
   /** URL or moniker. */
   rpc: string;
   wsRpc?: string;
+  /** Other addresses of the same cluster, asked in this order when the first fails. */
+  fallbacks?: OpenConnectionOptions["fallbacks"];
+  onFailover?: OpenConnectionOptions["onFailover"];
   /** Ids given by the user; absent ones come from the cluster's record of deployed programs. */
   programIds?: Partial<ProgramIds>;
   /** Default: `runs`. */
@@ -54,9 +61,9 @@ export interface OperatorOptions extends ReaderOptions {
 
 /** Connects and finds out which cluster it is. The caller closes the connection. */
 export async function openReader(options: ReaderOptions): Promise<ReaderContext> {
-  const { signal, runsDirectory = "runs" } = options;
+  const { signal, fallbacks, onFailover, runsDirectory = "runs" } = options;
   const endpoint = resolveEndpoint(options.rpc, options.wsRpc);
-  const connection = openConnection({ ...endpoint, signal });
+  const connection = openConnection({ ...endpoint, fallbacks, onFailover, signal });
   try {
     const genesisHash = await connection.getGenesisHash();
     const cluster = clusterKey(endpoint.rpcUrl, genesisHash);

@@ -19,6 +19,7 @@ function run() {
     coordinatorAccount: new PublicKey(key(2)),
     mainAuthority: new PublicKey(key(3)),
     joinAuthority: new PublicKey(key(4)),
+    treasurer: null,
     state,
     slot: 1,
   };

@@ -13,7 +13,7 @@ export interface RunRecord {
   /** Null when the URL carries an access key, which does not belong in a file. */
   rpcUrl: string | null;
   wsUrl: string | null;
-  programIds: { authorizer: string; coordinator: string };
+  programIds: { authorizer: string; coordinator: string; treasurer?: string };
   coordinatorInstance: string;
   coordinatorAccount: string;
   mainAuthority: string;

@@ -1,13 +1,13 @@
 /** Pauses and resumes a run; commands.md section 7.3, coordinator-state-machine.md section 8. */
-import { setPausedInstruction } from "../chain/coordinator_instructions.ts";
 import { PsycheError } from "../error.ts";
 import { RunState } from "../protocol/coordinator_state.ts";
 import { validateRun } from "../protocol/run_config.ts";
 import { isHalted, runStateText } from "../protocol/run_state.ts";
 import type { OperatorContext } from "./context.ts";
+import { ownerInstructions } from "./owner_change.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
-import { checkOwner, ownerAccounts, readRun, type RunOnChain } from "./read_run.ts";
+import { checkOwner, readRun, type RunOnChain } from "./read_run.ts";
 import { type Outcome, submit } from "./submit.ts";
 
 export interface PauseResult {
@@ -32,10 +32,10 @@ const FEE_ALLOWANCE = 10_000;
  */
 export async function setPaused(
   context: OperatorContext,
-  options: { runId: string; paused: boolean },
+  options: { runId: string; paused: boolean; treasurerIndex?: bigint },
 ): Promise<PauseResult> {
-  const { runId, paused } = options;
-  const run = await readRun(context, runId);
+  const { runId, paused, treasurerIndex } = options;
+  const run = await readRun(context, runId, treasurerIndex);
   const before = runStateText(run.state.runState);
   if (isThereAlready(run, paused)) {
     const pending = run.state.pendingPause;
@@ -48,7 +48,7 @@ export async function setPaused(
   ]);
   const outcome = await submit(context, {
     label: `${paused ? "pause" : "resume"} run "${runId}"`,
-    instructions: [setPausedInstruction({ ...ownerAccounts(context, run), paused })],
+    instructions: ownerInstructions(context, run, { paused }),
   });
   const { state } = context.dryRun ? run : await readRun(context, runId);
   return {

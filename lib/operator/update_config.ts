@@ -1,9 +1,4 @@
 /** Changes the configuration of a halted run; commands.md section 7.2, run-config.md section 4. */
-import type { TransactionInstruction } from "@solana/web3.js";
-import {
-  updateClientVersionInstruction,
-  updateInstruction,
-} from "../chain/coordinator_instructions.ts";
 import { PsycheError } from "../error.ts";
 import { dataIndexForStep } from "../protocol/batch_size.ts";
 import {
@@ -19,9 +14,10 @@ import { validateRun } from "../protocol/run_config.ts";
 import { isHalted, runStateText } from "../protocol/run_state.ts";
 import type { OperatorContext } from "./context.ts";
 import { type FieldChange, fieldChanges } from "./field_changes.ts";
+import { ownerInstructions } from "./owner_change.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
-import { checkOwner, ownerAccounts, readRun, type RunOnChain } from "./read_run.ts";
+import { checkOwner, readRun, type RunOnChain } from "./read_run.ts";
 import { type Outcome, submit } from "./submit.ts";
 
 /** What to change; absent parts stay as they are on chain. */
@@ -37,6 +33,7 @@ export interface ConfigUpdate {
   numParameters?: bigint;
   vocabSize?: bigint;
   clientVersion?: string;
+  treasurerIndex?: bigint;
 }
 
 export interface ConfigUpdateResult {
@@ -67,7 +64,7 @@ export async function updateConfig(
   runId: string,
   update: ConfigUpdate,
 ): Promise<ConfigUpdateResult> {
-  const run = await readRun(context, runId);
+  const run = await readRun(context, runId, update.treasurerIndex);
   const parts = changedParts(run.state, update);
   if (parts.changes.length === 0) return { runId, changes: [], outcome: null };
   throwProblems([
@@ -79,7 +76,7 @@ export async function updateConfig(
   ]);
   const outcome = await submit(context, {
     label: `update run "${runId}"`,
-    instructions: instructionsOf(context, run, parts),
+    instructions: ownerInstructions(context, run, parts),
   });
   return { runId, changes: parts.changes, outcome };
 }
@@ -122,23 +119,6 @@ function withHub(model: Model, switchToHub: boolean): Model {
   const { checkpoint } = model;
   if (!switchToHub || (checkpoint.kind !== "P2P" && checkpoint.kind !== "Dummy")) return model;
   return { ...model, checkpoint: { kind: "Hub", repo: checkpoint.repo } };
-}
-
-function instructionsOf(
-  context: OperatorContext,
-  run: RunOnChain,
-  parts: Parts,
-): TransactionInstruction[] {
-  const accounts = ownerAccounts(context, run);
-  const { clientVersion, metadata, config, model, progress } = parts;
-  const instructions: TransactionInstruction[] = [];
-  if (metadata || config || model || progress) {
-    instructions.push(updateInstruction({ ...accounts, metadata, config, model, progress }));
-  }
-  if (clientVersion !== null) {
-    instructions.push(updateClientVersionInstruction({ ...accounts, clientVersion }));
-  }
-  return instructions;
 }
 
 function checkState({ runId, state }: RunOnChain, parts: Parts): PsycheError[] {
