@@ -37,7 +37,9 @@ export interface Result {
 const PROGRAMS = new URL("../../programs/", import.meta.url);
 
 /** The bytes of a built program. */
-export function programFile(name: "authorizer" | "coordinator" | "placeholder"): Uint8Array {
+export function programFile(
+  name: "authorizer" | "coordinator" | "treasurer" | "placeholder",
+): Uint8Array {
   return Deno.readFileSync(new URL(`${name}.so`, PROGRAMS));
 }
 
