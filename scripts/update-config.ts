@@ -6,7 +6,8 @@ import { outcomeLines } from "../lib/cli/outcome_lines.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { withOperator } from "../lib/cli/with_operator.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
-import { updateConfig } from "../lib/operator/update_config.ts";
+import { type AppliedConfig, applyConfig } from "../lib/operator/apply_config.ts";
+import { type ConfigUpdateResult, updateConfig } from "../lib/operator/update_config.ts";
 
 export const command = defineCommand({
   name: "update-config",
@@ -17,6 +18,7 @@ export const command = defineCommand({
       "configure the run from a file",
     ],
     ["deno task update-config -r test --restart-from-step 100 --dry-run", "show a restart"],
+    ["deno task update-config -r test --config-path new.toml --apply", "change a running run"],
   ],
   flags: {
     ...OPERATOR_FLAGS,
@@ -32,6 +34,10 @@ export const command = defineCommand({
     numParameters: u64({ summary: "size of the model, for display", environment: [] }),
     vocabSize: u64({ summary: "size of the vocabulary, for display", environment: [] }),
     clientVersion: text({ summary: "client version that the run asks for", environment: [] }),
+    apply: toggle({
+      summary: "pause a running run, wait, update it and resume it",
+      environment: [],
+    }),
   },
   check(settings) {
     const parts = [
@@ -53,9 +59,15 @@ export const command = defineCommand({
       ? undefined
       : await loadRunConfig(settings.configPath, signal);
     file?.warnings.forEach((warning) => output.warn(warning));
-    const result = await withOperator(
+    const { runId, apply, dryRun } = settings;
+    const result: ConfigUpdateResult & Partial<AppliedConfig> = await withOperator(
       command,
-      (context) => updateConfig(context, settings.runId, { ...settings, file }),
+      (context) => {
+        const update = { ...settings, file };
+        return apply && !dryRun
+          ? applyConfig(context, runId, { ...update, onStep: output.say })
+          : updateConfig(context, runId, update);
+      },
     );
     const { changes, outcome } = result;
     output.result(result, [
@@ -63,6 +75,7 @@ export const command = defineCommand({
       ...(outcome === null
         ? [`nothing to change: run "${result.runId}" has this configuration already`]
         : outcomeLines(outcome)),
+      ...(result.resumed ? [`the run is "${result.resumed.after}"`] : []),
     ]);
   },
 });

@@ -92,3 +92,14 @@ export async function writeRunRecord(directory: string, record: RunRecord): Prom
   await writeJsonFile(path, record);
   return path;
 }
+
+/** Forgets a run; no record is no error. */
+export async function removeRunRecord(
+  directory: string,
+  cluster: string,
+  runId: string,
+): Promise<void> {
+  await Deno.remove(runRecordPath(directory, cluster, runId)).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}

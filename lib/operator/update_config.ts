@@ -56,6 +56,8 @@ interface Parts {
 const FEE_ALLOWANCE = 10_000;
 
 /**
+ * @param halt brings a running run to a standstill when the change needs that, after all other checks;
+ * without it such a change is refused
  * @throws PsycheError RUN_NOT_FOUND, NOT_RUN_OWNER, RUN_NOT_HALTED, RUN_FINISHED,
  * RUN_CONFIG_INVALID, TEXT_TOO_LONG, BALANCE_TOO_LOW, PREFLIGHT_FAILED
  */
@@ -63,17 +65,26 @@ export async function updateConfig(
   context: OperatorContext,
   runId: string,
   update: ConfigUpdate,
+  halt?: (run: RunOnChain) => Promise<void>,
 ): Promise<ConfigUpdateResult> {
-  const run = await readRun(context, runId, update.treasurerIndex);
-  const parts = changedParts(run.state, update);
+  let run = await readRun(context, runId, update.treasurerIndex);
+  let parts = changedParts(run.state, update);
   if (parts.changes.length === 0) return { runId, changes: [], outcome: null };
+  const mustHalt = needsHalt(parts) && !isHalted(run.state.runState);
   throwProblems([
     ...checkOwner(context, run),
     ...checkTexts(update),
-    ...checkState(run, parts),
+    ...checkUnfinished(run),
+    ...(mustHalt && halt === undefined ? [notHalted(run)] : []),
     ...checkRules(run.state, parts),
     ...await checkBalance(context, FEE_ALLOWANCE, "updating the configuration"),
   ]);
+  if (mustHalt && halt !== undefined) {
+    await halt(run);
+    // Epoch and step went on until the run stood still.
+    run = await readRun(context, runId, update.treasurerIndex);
+    parts = changedParts(run.state, update);
+  }
   const outcome = await submit(context, {
     label: `update run "${runId}"`,
     instructions: ownerInstructions(context, run, parts),
@@ -121,27 +132,30 @@ function withHub(model: Model, switchToHub: boolean): Model {
   return { ...model, checkpoint: { kind: "Hub", repo: checkpoint.repo } };
 }
 
-function checkState({ runId, state }: RunOnChain, parts: Parts): PsycheError[] {
-  if (state.runState === RunState.Finished) {
-    return [
-      new PsycheError(
-        "RUN_FINISHED",
-        `The run "${runId}" is finished and can no longer be changed; create a new run.`,
-      ),
-    ];
-  }
-  const needsHalt = parts.config ?? parts.model ?? parts.progress ?? parts.clientVersion;
-  if (needsHalt === null || isHalted(state.runState)) return [];
-  const then = state.pendingPause
-    ? "a pause is pending: wait until it is Paused"
-    : "pause it first with set-paused, and resume it afterwards";
+/** Name, description and sizes can be changed at any time. */
+function needsHalt({ config, model, progress, clientVersion }: Parts): boolean {
+  return [config, model, progress, clientVersion].some((part) => part !== null);
+}
+
+function checkUnfinished({ runId, state }: RunOnChain): PsycheError[] {
+  if (state.runState !== RunState.Finished) return [];
   return [
     new PsycheError(
-      "RUN_NOT_HALTED",
-      `The run "${runId}" is in the state "${runStateText(state.runState)}", where only its ` +
-        `name, description and sizes can be changed; ${then}.`,
+      "RUN_FINISHED",
+      `The run "${runId}" is finished and can no longer be changed; create a new run.`,
     ),
   ];
+}
+
+function notHalted({ runId, state }: RunOnChain): PsycheError {
+  const then = state.pendingPause
+    ? "a pause is pending: wait until it is Paused"
+    : "add --apply to pause, update and resume it in one go";
+  return new PsycheError(
+    "RUN_NOT_HALTED",
+    `The run "${runId}" is in the state "${runStateText(state.runState)}", where only its ` +
+      `name, description and sizes can be changed; ${then}.`,
+  );
 }
 
 /** Every rule the program applies, before anything is paid; run-config.md section 5. */
