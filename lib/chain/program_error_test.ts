@@ -55,11 +55,14 @@ Deno.test("the name in the log wins: it comes from the program that really faile
 
 Deno.test("system, runtime and transaction errors", () => {
   const system = `Program ${SystemProgram.programId.toBase58()} failed: custom program error: 0x0`;
+  const token =
+    "Program TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA failed: custom program error: 0x1";
   const unknown = new TransactionInstruction({ programId: key(7), keys: [], data: Buffer.of(1) });
   const cases: [unknown, string, string[]?, TransactionInstruction[]?][] = [
     [{ InstructionError: [0, { Custom: 0 }] }, "ACCOUNT_ALREADY_IN_USE", [system]],
     [{ InstructionError: [0, { Custom: 1 }] }, "INSUFFICIENT_FUNDS", [system]],
     [{ InstructionError: [0, { Custom: 7 }] }, "SYSTEM_ERROR_7", [system]],
+    [{ InstructionError: [0, { Custom: 1 }] }, "INSUFFICIENT_TOKENS", [token]],
     [{ InstructionError: [0, { Custom: 77 }] }, "PROGRAM_ERROR_77", [], [unknown]],
     [{ InstructionError: [0, "UnsupportedProgramId"] }, "PROGRAM_NOT_DEPLOYED"],
     [{ InstructionError: [0, "ComputationalBudgetExceeded"] }, "COMPUTE_BUDGET_EXCEEDED"],
