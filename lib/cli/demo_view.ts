@@ -9,8 +9,9 @@ const REFRESH = 100;
 /** Without a terminal: one line in so many steps. */
 const PLAIN_EVERY = 10;
 
-/** Shows a run's progress: a line that rewrites itself on a terminal, else a line now and then. */
+/** Shows a run's progress: a picture that redraws itself on a terminal, else a line now and then. */
 export function createDemoView(output: Output, totalSteps: number): (monitor: RunMonitor) => void {
+  const start = performance.now();
   let lastDrawn = 0;
   let lastStep = -1;
   let lastState = "";
@@ -25,7 +26,7 @@ export function createDemoView(output: Output, totalSteps: number): (monitor: Ru
     }
     if (performance.now() - lastDrawn < REFRESH) return;
     lastDrawn = performance.now();
-    output.rewrite(progressLine(monitor, totalSteps));
+    output.rewrite(picture(monitor, totalSteps, (lastDrawn - start) / 1000).join("\n"));
   };
 }
 
@@ -34,10 +35,44 @@ function progressLine(monitor: RunMonitor, totalSteps: number): string {
   const state = (monitor.runState || "Starting clients").padEnd(19);
   const last = steps.at(-1);
   if (!last) return `${state} ${monitor.clients.size} clients`;
-  return `${state} step ${last.step}/${totalSteps}  loss ${last.loss.toFixed(3)} ` +
-    `${sparkline(steps.map((step) => step.loss))}  ${monitor.members} clients  ` +
-    `${kilobytes(bytes.perResult)} sent instead of ${kilobytes(bytes.dense)}  ` +
-    `weights ${weights.compared === 0 ? "-" : weights.equal ? "equal" : "DIFFER"}`;
+  return `${state} step ${last.step}/${totalSteps}  loss ${last.loss.toFixed(3)}  ` +
+    `${monitor.members} clients  ${kilobytes(bytes.perResult)} sent instead of ` +
+    `${kilobytes(bytes.dense)}  weights ${equality(weights)}`;
+}
+
+/** The live view; every line stays below 80 columns. */
+function picture(monitor: RunMonitor, totalSteps: number, seconds: number): string[] {
+  const { steps, bytes, weights, witnesses } = monitor;
+  const done = steps.at(-1)?.step ?? 0;
+  const bar = "█".repeat(Math.round(24 * done / totalSteps)).padEnd(24, "░");
+  const lines = [
+    "",
+    `  ${(monitor.runState || "Starting clients").padEnd(20)} step ${done}/${totalSteps} ${bar} ` +
+    `${seconds.toFixed(0)} s`,
+  ];
+  if (steps.length > 0) {
+    lines.push(
+      `  loss      ${steps[0].loss.toFixed(3)} ${sparkline(steps.map((step) => step.loss))} ` +
+        steps.at(-1)!.loss.toFixed(3),
+      `  exchange  ${kilobytes(bytes.perResult)} a result instead of ${kilobytes(bytes.dense)}, ` +
+        `${Math.round(monitor.tokensPerSecond).toLocaleString("en")} tokens/s`,
+      `  witnesses ${witnesses.received} (quorum ${witnesses.quorum})   ` +
+        `weights ${equality(weights)} after ${weights.compared} rounds`,
+    );
+  }
+  for (const client of monitor.clients.values()) {
+    lines.push(
+      `  ${client.client.slice(0, 8)}  step ${`${client.step}`.padEnd(5)} ` +
+        `${client.connectedPeers} peers  ${client.tokens.toLocaleString("en")} tokens trained` +
+        (client.problems.length > 0 ? `  ${client.problems.length} problems` : ""),
+    );
+  }
+  return lines;
+}
+
+function equality(weights: { equal: boolean; compared: number }): string {
+  if (weights.compared === 0) return "not compared yet";
+  return weights.equal ? "bit-equal" : "DIFFERENT";
 }
 
 /** Values as a row of bars, at most `width` of them. */

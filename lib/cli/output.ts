@@ -12,8 +12,8 @@ export interface Output {
   /** One line of talk. */
   say(line: string): void;
   warn(line: string): void;
-  /** Rewrites the last line of talk; only for terminals. */
-  rewrite(line: string): void;
+  /** Rewrites the last rewritten lines (separated by "\n"); only for terminals. */
+  rewrite(text: string): void;
   /** The command's result, once: lines for people or one object for programs. */
   result(value: object, lines: string[]): void;
   /** A line of a stream that goes on after the result; nothing in JSON mode. */
@@ -22,12 +22,16 @@ export interface Output {
 
 export function createOutput(runtime: Runtime, options: { json: boolean }): Output {
   const colour = runtime.terminal && !runtime.environment("NO_COLOR");
-  let unfinished = false;
+  /** Lines that `rewrite` put on the screen and that the next output replaces. */
+  let drawn = 0;
   let hasResult = false;
-  const line = (text: string) => {
-    runtime.stderr(`${unfinished ? "\r\x1b[K" : ""}${text}\n`);
-    unfinished = false;
+  const erase = () => {
+    const up = drawn > 1 ? `\x1b[${drawn - 1}A` : "";
+    const sequence = drawn > 0 ? `\r${up}\x1b[J` : "";
+    drawn = 0;
+    return sequence;
   };
+  const line = (text: string) => runtime.stderr(`${erase()}${text}\n`);
   return {
     json: options.json,
     colour,
@@ -38,14 +42,13 @@ export function createOutput(runtime: Runtime, options: { json: boolean }): Outp
     say: line,
     warn: (text) => line(colour ? `\x1b[33mwarning:\x1b[0m ${text}` : `warning: ${text}`),
     rewrite(text) {
-      runtime.stderr(`\r\x1b[K${text}`);
-      unfinished = true;
+      runtime.stderr(`${erase()}${text}`);
+      drawn = text.split("\n").length;
     },
     result(value, lines) {
       if (hasResult) throw new Error("a command has one result");
       hasResult = true;
-      if (unfinished) runtime.stderr("\r\x1b[K");
-      unfinished = false;
+      if (drawn > 0) runtime.stderr(erase());
       runtime.stdout(
         options.json ? `${toJson(value)}\n` : lines.map((text) => `${text}\n`).join(""),
       );

@@ -11,6 +11,7 @@ import {
   type NodeIdentity,
   RunState,
 } from "../protocol/coordinator_state.ts";
+import { quorum } from "../protocol/consensus.ts";
 import { coldStartBounds, trainingRates } from "../protocol/learning_rate.ts";
 import { merkleRoot } from "../protocol/merkle.ts";
 import {
@@ -607,6 +608,8 @@ export class TrainingClient {
       round: round.height,
       clients: state.epochState.clients.length,
       member: epochClientIndex(state, this.#options.identity.signer) >= 0,
+      witnesses: round.witnesses.length,
+      quorum: quorum(state.epochState.clients.length || 1, state.config.witnessNodes),
     });
   }
 

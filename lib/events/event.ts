@@ -15,6 +15,9 @@ export type ClientEvent =
     round: number;
     clients: number;
     member: boolean;
+    /** Witness messages stored in the round, and how many of them have to agree. */
+    witnesses: number;
+    quorum: number;
   }
   | { type: "joined"; epoch: number; signature: string }
   | { type: "waiting"; reason: string }

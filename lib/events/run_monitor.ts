@@ -45,6 +45,7 @@ export class RunMonitor {
   #epoch = 0;
   #step = 0;
   #members = 0;
+  #witnesses = { received: 0, quorum: 0 };
   #firstTrained = Infinity;
   #lastTrained = -Infinity;
   checkpoint: { path: string; step: number; weightsSha256: string; client: string } | null = null;
@@ -59,6 +60,9 @@ export class RunMonitor {
         this.#epoch = Math.max(this.#epoch, event.epoch);
         this.#step = Math.max(this.#step, event.step);
         this.#members = event.clients;
+        if (event.witnesses > 0) {
+          this.#witnesses = { received: event.witnesses, quorum: event.quorum };
+        }
         break;
       case "trained": {
         const step = this.#steps.get(event.step) ?? { lossSum: 0, sequences: 0, results: 0 };
@@ -125,6 +129,11 @@ export class RunMonitor {
   /** Members of the epoch, as last reported. */
   get members(): number {
     return this.#members;
+  }
+
+  /** Witness messages of the last witnessed round and how many of them had to agree. */
+  get witnesses(): { received: number; quorum: number } {
+    return this.#witnesses;
   }
 
   /** Bytes of the last result as peers fetch it, and of the same update as plain fp32. */
