@@ -1,13 +1,17 @@
-/** Deploys the authorizer and the coordinator program. */
+/** Deploys the authorizer, the coordinator and, when asked, the treasurer. */
 import { defineCommand } from "../lib/cli/command.ts";
 import { join } from "node:path";
 import { loadWallet } from "../lib/chain/wallet.ts";
-import { defaulted, integer, text } from "../lib/cli/flag.ts";
+import { defaulted, integer, text, toggle } from "../lib/cli/flag.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "../lib/cli/flag_sets.ts";
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { withOperator } from "../lib/cli/with_operator.ts";
-import { DEFAULT_MAX_LENGTH, deployPrograms } from "../lib/operator/deploy_programs.ts";
+import {
+  DEFAULT_MAX_LENGTH,
+  deployPrograms,
+  type ProgramName,
+} from "../lib/operator/deploy_programs.ts";
 import { formatSol } from "../lib/operator/lamports.ts";
 import { readProgramFile } from "../lib/operator/program_file.ts";
 
@@ -24,14 +28,19 @@ export const command = defineCommand({
     ...PROGRAM_FLAGS,
     ...SEND_FLAGS,
     programsDirectory: defaulted(
-      text({ summary: "folder with authorizer.so and coordinator.so", placeholder: "<folder>" }),
+      text({ summary: "folder with the .so files", placeholder: "<folder>" }),
       "programs",
     ),
+    treasurer: toggle({ summary: "also the treasurer, for runs with rewards", environment: [] }),
     authorizerKeypair: text({
       summary: "deploy under this program keypair",
       placeholder: "<file>",
     }),
     coordinatorKeypair: text({
+      summary: "deploy under this program keypair",
+      placeholder: "<file>",
+    }),
+    treasurerKeypair: text({
       summary: "deploy under this program keypair",
       placeholder: "<file>",
     }),
@@ -47,13 +56,16 @@ export const command = defineCommand({
   },
   async run(command) {
     const { settings, output } = command;
-    const source = async (name: "authorizer" | "coordinator", keyFile?: string) => ({
+    const source = async (name: ProgramName, keyFile?: string) => ({
       so: await readProgramFile(join(settings.programsDirectory, `${name}.so`)),
       keypair: keyFile === undefined ? undefined : (await loadWallet(keyFile)).keypair,
     });
     const programs = {
       authorizer: await source("authorizer", settings.authorizerKeypair),
       coordinator: await source("coordinator", settings.coordinatorKeypair),
+      ...(settings.treasurer || settings.treasurerKeypair
+        ? { treasurer: await source("treasurer", settings.treasurerKeypair) }
+        : {}),
     };
     const progress = createProgress(output);
     const result = await withOperator(command, (context) =>

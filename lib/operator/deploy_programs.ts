@@ -1,8 +1,8 @@
-/** Brings the authorizer and the coordinator to a cluster; commands.md section 2.3. */
+/** Brings the authorizer, the coordinator and the treasurer to a cluster; commands.md section 2.3. */
 import { Keypair, PublicKey } from "@solana/web3.js";
 import { dirname, join } from "node:path";
 import { bindProgramIds, deployProgram, programHash, readProgram } from "../chain/deploy.ts";
-import type { ProgramIds } from "../chain/programs.ts";
+import { type ProgramIds, treasurerId } from "../chain/programs.ts";
 import { loadWallet, writeWallet } from "../chain/wallet.ts";
 import { PsycheError } from "../error.ts";
 import { explorerLink } from "./cluster_key.ts";
@@ -15,8 +15,10 @@ import {
   writeProgramsRecord,
 } from "./programs_record.ts";
 
-export type ProgramName = Exclude<keyof ProgramIds, "treasurer">;
-export const PROGRAM_NAMES: readonly ProgramName[] = ["authorizer", "coordinator"];
+export type ProgramName = keyof ProgramIds;
+
+/** A program comes after those that it refers to. */
+const PROGRAM_NAMES: readonly ProgramName[] = ["authorizer", "coordinator", "treasurer"];
 
 export interface ProgramToDeploy {
   /** The built program. */
@@ -26,7 +28,12 @@ export interface ProgramToDeploy {
 }
 
 export interface DeployOptions {
-  programs: Record<ProgramName, ProgramToDeploy>;
+  /** Without a treasurer, runs cannot pay rewards. */
+  programs: {
+    authorizer: ProgramToDeploy;
+    coordinator: ProgramToDeploy;
+    treasurer?: ProgramToDeploy;
+  };
   /** Room for later versions, bytes; only for new programs. */
   maxLength?: number;
   onProgress?: (program: ProgramName, done: number, total: number) => void;
@@ -94,34 +101,45 @@ export async function deployPrograms(
 async function record(context: OperatorContext, programs: DeployedProgram[]): Promise<void> {
   const { cluster, genesisHash, runsDirectory } = context;
   const earlier = await readProgramsRecord(runsDirectory, cluster, genesisHash);
-  const entry = (name: ProgramName): RecordedProgram => {
-    const { programId, sha256, signature, keyFile } = programs.find((it) => it.name === name)!;
-    const known = earlier?.[name].programId === programId ? earlier[name] : null;
+  const coordinatorStays = programs.some(({ name, programId }) =>
+    name === "coordinator" && programId === earlier?.coordinator.programId
+  );
+  const entry = (name: ProgramName): RecordedProgram | undefined => {
+    const known = earlier?.[name];
+    const program = programs.find((it) => it.name === name);
+    // A treasurer works for the coordinator that it was bound to.
+    if (!program) return coordinatorStays ? known : undefined;
+    const { programId, sha256, signature, keyFile } = program;
+    const isKnown = known?.programId === programId;
     return {
       programId,
       sha256,
-      signature: signature ?? known?.signature ?? null,
-      keyFile: keyFile ?? known?.keyFile ?? null,
+      signature: signature ?? (isKnown ? known.signature : null),
+      keyFile: keyFile ?? (isKnown ? known.keyFile : null),
     };
   };
   await writeProgramsRecord(runsDirectory, {
     cluster,
     genesisHash,
-    authorizer: entry("authorizer"),
-    coordinator: entry("coordinator"),
+    authorizer: entry("authorizer")!,
+    coordinator: entry("coordinator")!,
+    treasurer: entry("treasurer"),
   });
 }
 
 async function makePlans(context: OperatorContext, options: DeployOptions): Promise<Plan[]> {
-  const target = (name: ProgramName) => chooseTarget(context, name, options.programs[name]);
-  const targets = {
-    authorizer: await target("authorizer"),
-    coordinator: await target("coordinator"),
-  };
-  const ids = { authorizer: targets.authorizer.id, coordinator: targets.coordinator.id };
-  return await Promise.all(PROGRAM_NAMES.map(async (name): Promise<Plan> => {
-    const so = bindProgramIds(options.programs[name].so, idTable(name, ids));
-    const { id, keypair, keyFile } = targets[name];
+  const ids = { ...context.programIds, treasurer: treasurerId(context.programIds) };
+  const targets: (Target & { name: ProgramName; program: ProgramToDeploy })[] = [];
+  for (const name of PROGRAM_NAMES) {
+    const program = options.programs[name];
+    if (program === undefined) continue;
+    const target = await chooseTarget(context, name, program, ids);
+    ids[name] = target.id;
+    targets.push({ ...target, name, program });
+  }
+  return await Promise.all(targets.map(async (target): Promise<Plan> => {
+    const { name, program, id, keypair, keyFile } = target;
+    const so = bindProgramIds(program.so, idTable(name, ids));
     const existing = await readProgram(context.connection, id);
     if (!existing.exists) return { name, id, action: "deploy", so, keypair, keyFile };
     if (existing.sha256 === programHash(so)) {
@@ -140,22 +158,31 @@ async function makePlans(context: OperatorContext, options: DeployOptions): Prom
 }
 
 /** A program knows its own id first, then the ids of the programs that it refers to. */
-function idTable(name: ProgramName, ids: ProgramIds): PublicKey[] {
-  return name === "authorizer" ? [ids.authorizer] : [ids.coordinator, ids.authorizer];
+function idTable(name: ProgramName, ids: Required<ProgramIds>): PublicKey[] {
+  const { authorizer, coordinator, treasurer } = ids;
+  switch (name) {
+    case "authorizer":
+      return [authorizer];
+    case "coordinator":
+      return [coordinator, authorizer];
+    case "treasurer":
+      return [treasurer, coordinator];
+  }
 }
 
 async function chooseTarget(
   context: OperatorContext,
   name: ProgramName,
   program: ProgramToDeploy,
+  ids: Required<ProgramIds>,
 ): Promise<Target> {
   if (program.keypair) {
     return { id: program.keypair.publicKey, keypair: program.keypair, keyFile: null };
   }
-  const configured = context.programIds[name];
+  const configured = ids[name];
   const existing = await readProgram(context.connection, configured);
   const isOurs = existing.upgradeAuthority?.equals(context.payer.publicKey) ?? false;
-  const wanted = programHash(bindProgramIds(program.so, idTable(name, context.programIds)));
+  const wanted = programHash(bindProgramIds(program.so, idTable(name, ids)));
   if (existing.exists && (isOurs || existing.sha256 === wanted)) {
     return { id: configured, keypair: null, keyFile: null };
   }

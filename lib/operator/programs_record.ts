@@ -19,6 +19,8 @@ export interface ProgramsRecord {
   genesisHash: string;
   authorizer: RecordedProgram;
   coordinator: RecordedProgram;
+  /** Absent when only the two above were deployed. */
+  treasurer?: RecordedProgram;
 }
 
 export function programsRecordPath(directory: string, cluster: string): string {
@@ -47,6 +49,7 @@ export function recordedIds(record: ProgramsRecord | null): Partial<ProgramIds> 
   return record === null ? {} : {
     authorizer: new PublicKey(record.authorizer.programId),
     coordinator: new PublicKey(record.coordinator.programId),
+    ...(record.treasurer ? { treasurer: new PublicKey(record.treasurer.programId) } : {}),
   };
 }
 
