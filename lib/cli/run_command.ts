@@ -10,6 +10,9 @@ import { loadLayers } from "./setting_layers.ts";
 import { resolveSettings, usageError } from "./settings.ts";
 import { formatSettings, shownSettings } from "./show_config.ts";
 
+/** `deno task` passes a Ctrl+C on that the terminal has sent already; nobody presses twice so fast. */
+const ECHO_MILLISECONDS = 400;
+
 /**
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 10 version mismatch. The first Ctrl+C (or SIGTERM)
  * aborts the command's signal, so that it can clean up; the second ends the process at once.
@@ -19,8 +22,13 @@ export async function runCommand<F extends Flags>(
   runtime: Runtime = denoRuntime(),
 ): Promise<void> {
   const controller = new AbortController();
+  let interrupted = 0;
   const stopListening = runtime.onSignal((signal) => {
-    if (controller.signal.aborted) return runtime.exit(130);
+    if (controller.signal.aborted) {
+      if (performance.now() - interrupted > ECHO_MILLISECONDS) runtime.exit(130);
+      return;
+    }
+    interrupted = performance.now();
     runtime.stderr(`\n${signal} received, stopping; once more to force it.\n`);
     controller.abort(
       new PsycheError("INTERRUPTED", `${definition.name} was interrupted before it had finished.`),

@@ -206,7 +206,8 @@ Deno.test("what libraries write to the console is shown only when debugging", as
   }
 });
 
-Deno.test("the first interrupt aborts, the second forces", async () => {
+Deno.test("the first interrupt aborts, its echo is ignored, a later one forces", async () => {
+  const forced = Promise.withResolvers<void>();
   const runtime = testRuntime([]);
   let stopped = false;
   const done = runCommand(
@@ -217,6 +218,7 @@ Deno.test("the first interrupt aborts, the second forces", async () => {
       flags: {},
       async run({ signal }) {
         await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+        await forced.promise;
         stopped = true;
         signal.throwIfAborted();
       },
@@ -225,6 +227,11 @@ Deno.test("the first interrupt aborts, the second forces", async () => {
   );
   runtime.interrupt();
   runtime.interrupt();
+  assert.deepEqual(runtime.exitCodes, []);
+  await new Promise((resolve) => setTimeout(resolve, 450));
+  runtime.interrupt();
+  assert.deepEqual(runtime.exitCodes, [130]);
+  forced.resolve();
   await done;
   assert.ok(stopped);
   assert.deepEqual(runtime.exitCodes, [130, 1]);
