@@ -17,6 +17,7 @@ export const command = defineCommand({
       "create a run that any client joins",
     ],
     ["deno task create-run --run-id test --rpc devnet --dry-run", "show what it would cost"],
+    ["deno task create-run -r test --treasurer-collateral-mint <MINT>", "a run with rewards"],
   ],
   flags: {
     ...OPERATOR_FLAGS,
@@ -29,14 +30,26 @@ export const command = defineCommand({
       }),
       "test",
     ),
+    treasurerCollateralMint: text({
+      summary: "makes a run with rewards, paid in this SPL token",
+      placeholder: "<mint>",
+    }),
     joinAuthority: text({
       summary: "key that grants join authorizations (default: the wallet)",
       placeholder: "<address>",
       environment: [],
     }),
   },
+  check({ treasurerIndex, treasurerCollateralMint: mint }) {
+    if (treasurerIndex === undefined || mint !== undefined) return [];
+    return ["--treasurer-index makes sense only with --treasurer-collateral-mint"];
+  },
   async run(command) {
     const { settings, output } = command;
+    const { treasurerIndex: index, treasurerCollateralMint: mint } = settings;
+    const treasurer = mint === undefined
+      ? undefined
+      : { collateralMint: parseAddress(mint, "--treasurer-collateral-mint"), index };
     const joinAuthority = settings.joinAuthority === undefined
       ? undefined
       : parseAddress(settings.joinAuthority, "--join-authority");
@@ -45,12 +58,17 @@ export const command = defineCommand({
         runId: settings.runId,
         clientVersion: settings.clientVersion,
         joinAuthority,
+        treasurer,
       }));
     output.result(run, [
       `run "${run.runId}" ${run.outcome.dryRun ? "would be" : "is"} created`,
       `coordinator instance ${run.instance}`,
       // A dry run makes up an account that will never exist.
       ...(run.outcome.dryRun ? [] : [`coordinator account  ${run.coordinatorAccount}`]),
+      ...(run.treasurer === null ? [] : [
+        `treasurer ${run.treasurer.address} (index ${run.treasurer.index})`,
+        `collateral goes to ${run.treasurer.collateralAccount}`,
+      ]),
       `locked for storage ${formatSol(run.rentLamports)}`,
       ...outcomeLines(run.outcome),
       ...(run.recordPath === null ? [] : [`recorded in ${run.recordPath}`]),

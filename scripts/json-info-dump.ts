@@ -1,11 +1,12 @@
 /** Prints a run as JSON. */
 import { defineCommand } from "../lib/cli/command.ts";
-import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "../lib/cli/flag_sets.ts";
+import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG, TREASURER_FLAG } from "../lib/cli/flag_sets.ts";
 import { toJson } from "../lib/cli/json.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { withReader } from "../lib/cli/with_operator.ts";
 import { describeRun } from "../lib/operator/describe_run.ts";
 import { readRun } from "../lib/operator/read_run.ts";
+import { findTreasury } from "../lib/operator/treasury.ts";
 
 export const command = defineCommand({
   name: "json-info-dump",
@@ -17,13 +18,13 @@ export const command = defineCommand({
       "its state",
     ],
   ],
-  flags: { ...RUN_ID_FLAG, ...CLUSTER_FLAGS, ...PROGRAM_FLAGS },
+  flags: { ...RUN_ID_FLAG, ...TREASURER_FLAG, ...CLUSTER_FLAGS, ...PROGRAM_FLAGS },
   async run(command) {
-    const run = await withReader(
-      command,
-      (context) => readRun(context, command.settings.runId),
-    );
-    const document = describeRun(run);
+    const { runId, treasurerIndex } = command.settings;
+    const document = await withReader(command, async (context) => {
+      const run = await readRun(context, runId, treasurerIndex);
+      return describeRun(run, await findTreasury(context, run));
+    });
     command.output.result(document, [toJson(document)]);
   },
 });

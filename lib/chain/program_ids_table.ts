@@ -2,7 +2,7 @@
  * The table of program ids inside a program file: a 16-byte marker, then 32-byte ids (the program's
  * own first). Patching it binds the same build to other addresses.
  */
-import type { PublicKey } from "@solana/web3.js";
+import { PublicKey } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
 
 const MARKER = new TextEncoder().encode("PSYCHE-PROG-IDS\0");
@@ -36,6 +36,17 @@ export function bindProgramIds(so: Uint8Array, ids: PublicKey[]): Uint8Array {
   const bound = new Uint8Array(so);
   ids.forEach((id, i) => bound.set(id.toBytes(), start + 32 * i));
   return bound;
+}
+
+/** The first `count` ids of the table of a program; undefined when it has no such table. */
+export function readProgramIds(so: Uint8Array, count: number): PublicKey[] | undefined {
+  const positions = markerPositions(so);
+  const start = positions[0] + MARKER.length;
+  if (positions.length !== 1 || start + 32 * count > so.length) return undefined;
+  return Array.from(
+    { length: count },
+    (_, i) => new PublicKey(so.slice(start + 32 * i, start + 32 * (i + 1))),
+  );
 }
 
 function markerPositions(so: Uint8Array): number[] {

@@ -4,7 +4,15 @@ import {
   COORDINATOR_ACCOUNT_BYTES,
   initCoordinatorInstructions,
 } from "../chain/coordinator_instructions.ts";
-import { coordinatorInstanceAddress } from "../chain/pda.ts";
+import {
+  associatedTokenAddress,
+  coordinatorInstanceAddress,
+  treasurerIndex,
+  treasurerRunAddress,
+} from "../chain/pda.ts";
+import { treasurerId } from "../chain/programs.ts";
+import { fetchMintDecimals } from "../chain/token.ts";
+import { runCreateInstructions } from "../chain/treasurer.ts";
 import { PsycheError } from "../error.ts";
 import {
   COORDINATOR_INSTANCE_SIZE,
@@ -22,6 +30,12 @@ export interface CreateRunOptions {
   clientVersion: string;
   /** Default: the paying wallet. */
   joinAuthority?: PublicKey;
+  /** Makes a run with rewards: it belongs to a treasurer, which the paying wallet operates. */
+  treasurer?: {
+    collateralMint: PublicKey;
+    /** Default: derived from the run id. */
+    index?: bigint;
+  };
 }
 
 export interface CreatedRun {
@@ -30,12 +44,24 @@ export interface CreatedRun {
   coordinatorAccount: string;
   mainAuthority: string;
   joinAuthority: string;
+  treasurer: CreatedTreasurer | null;
   /** Lamports locked for storage. */
   rentLamports: number;
   /** Null for a dry run. */
   recordPath: string | null;
   outcome: Outcome;
 }
+
+export interface CreatedTreasurer {
+  index: bigint;
+  address: string;
+  collateralMint: string;
+  /** Token account from which rewards are paid. */
+  collateralAccount: string;
+}
+
+/** Bytes of a treasurer's account and of its token account. */
+const TREASURER_BYTES = [200, 165];
 
 /** Two signatures and some room for a priority fee. */
 const FEE_ALLOWANCE = 50_000;
@@ -45,7 +71,7 @@ const FEE_ALLOWANCE = 50_000;
  * run are known even when this process dies in between.
  *
  * @throws PsycheError RUN_EXISTS, PROGRAM_NOT_DEPLOYED, BALANCE_TOO_LOW, PREFLIGHT_FAILED,
- * RUN_ID_INVALID, TEXT_TOO_LONG
+ * RUN_ID_INVALID, TEXT_TOO_LONG, MINT_NOT_FOUND, TREASURER_INDEX_TAKEN
  */
 export async function createRun(
   context: OperatorContext,
@@ -55,15 +81,24 @@ export async function createRun(
   const { runId, clientVersion, joinAuthority = payer.publicKey } = options;
   runRecordPath(runsDirectory, cluster, runId);
   const instance = coordinatorInstanceAddress(programIds, runId);
-  const [accountRent, instanceRent] = await Promise.all([
-    connection.getMinimumBalanceForRentExemption(COORDINATOR_ACCOUNT_BYTES),
-    connection.getMinimumBalanceForRentExemption(COORDINATOR_INSTANCE_SIZE),
-  ]);
-  const rentLamports = accountRent + instanceRent;
+  const treasurer = options.treasurer ? describeTreasurer(context, options) : null;
+  const sizes = [
+    COORDINATOR_ACCOUNT_BYTES,
+    COORDINATOR_INSTANCE_SIZE,
+    ...(treasurer === null ? [] : TREASURER_BYTES),
+  ];
+  const rents = await Promise.all(
+    sizes.map((bytes) => connection.getMinimumBalanceForRentExemption(bytes)),
+  );
+  const rentLamports = rents.reduce((sum, rent) => sum + rent, 0);
   throwProblems((await Promise.all([
     checkProgram(context, "coordinator"),
     checkBalance(context, rentLamports + FEE_ALLOWANCE, `creating the run "${runId}"`),
     checkAbsent(context, runId, instance),
+    ...(treasurer === null ? [] : [
+      checkProgram(context, "treasurer"),
+      checkTreasurer(context, treasurer),
+    ]),
   ])).flat());
 
   const account = Keypair.generate();
@@ -76,19 +111,20 @@ export async function createRun(
     programIds: {
       authorizer: programIds.authorizer.toBase58(),
       coordinator: programIds.coordinator.toBase58(),
+      ...(treasurer === null ? {} : { treasurer: treasurerId(programIds).toBase58() }),
     },
     coordinatorInstance: instance.toBase58(),
     coordinatorAccount: account.publicKey.toBase58(),
     mainAuthority: payer.publicKey.toBase58(),
     joinAuthority: joinAuthority.toBase58(),
     walletPath: context.walletPath,
-    mint: null,
-    treasurerIndex: null,
+    mint: treasurer?.collateralMint ?? null,
+    treasurerIndex: treasurer?.index.toString() ?? null,
     clientVersion,
     status: "creating",
     signatures: {},
   };
-  const instructions = initCoordinatorInstructions({
+  const creation = {
     ids: programIds,
     payer: payer.publicKey,
     coordinatorAccount: account.publicKey,
@@ -96,8 +132,11 @@ export async function createRun(
     clientVersion,
     mainAuthority: payer.publicKey,
     joinAuthority,
-    rentLamports: accountRent,
-  });
+    rentLamports: rents[0],
+  };
+  const instructions = options.treasurer
+    ? runCreateInstructions({ ...creation, ...options.treasurer })
+    : initCoordinatorInstructions(creation);
   if (!context.dryRun) await writeRunRecord(runsDirectory, record);
   const outcome = await submit(context, {
     label: `create run "${runId}"`,
@@ -118,10 +157,47 @@ export async function createRun(
     coordinatorAccount: record.coordinatorAccount,
     mainAuthority: record.mainAuthority,
     joinAuthority: record.joinAuthority,
+    treasurer,
     rentLamports,
     recordPath,
     outcome,
   };
+}
+
+function describeTreasurer(
+  { programIds }: OperatorContext,
+  { runId, treasurer }: CreateRunOptions,
+): CreatedTreasurer {
+  const { collateralMint, index = treasurerIndex(runId) } = treasurer!;
+  const address = treasurerRunAddress(programIds, index);
+  return {
+    index,
+    address: address.toBase58(),
+    collateralMint: collateralMint.toBase58(),
+    collateralAccount: associatedTokenAddress(address, collateralMint).toBase58(),
+  };
+}
+
+async function checkTreasurer(
+  { connection, cluster }: OperatorContext,
+  { index, address, collateralMint }: CreatedTreasurer,
+): Promise<PsycheError[]> {
+  const problems: PsycheError[] = [];
+  await fetchMintDecimals(connection, new PublicKey(collateralMint)).catch((error) => {
+    if (!(error instanceof PsycheError && error.code === "MINT_NOT_FOUND")) throw error;
+    problems.push(error);
+  });
+  const account = await connection.getAccountInfo(new PublicKey(address));
+  if (account !== null && account.data.length > 0) {
+    problems.push(
+      new PsycheError(
+        "TREASURER_INDEX_TAKEN",
+        `There is a treasurer with the index ${index} on ${cluster} already (${address}); choose ` +
+          `another --treasurer-index.`,
+      ),
+    );
+  }
+  return problems;
 }
 
 async function checkAbsent(

@@ -5,6 +5,8 @@ import { ClientState, type CoordinatorState } from "../protocol/coordinator_stat
 import { formatRunConfig } from "../protocol/run_config.ts";
 import { runStateText } from "../protocol/run_state.ts";
 import type { RunOnChain } from "./read_run.ts";
+import { tokenAmount } from "./token_amount.ts";
+import type { Treasury } from "./treasury.ts";
 
 const CLIENT_STATE_TEXT = Object.fromEntries(
   Object.entries(ClientState).map(([text, value]) => [value, text]),
@@ -21,7 +23,10 @@ function configurationTables({ config, model }: CoordinatorState): Record<string
 }
 
 /** Keys are full base58 addresses; u64 values stay bigints for the printer. */
-export function describeRun(run: RunOnChain): Record<string, unknown> {
+export function describeRun(
+  run: RunOnChain,
+  treasury: Treasury | null = null,
+): Record<string, unknown> {
   const { state } = run;
   const { clientsState, epochState } = state;
   const key = (bytes: Uint8Array) => new PublicKey(bytes).toBase58();
@@ -78,6 +83,37 @@ export function describeRun(run: RunOnChain): Record<string, unknown> {
       },
       nonce: state.nonce,
     },
-    treasurer_run: null,
+    treasurer_run: treasury === null ? null : describeTreasurer(state, treasury),
   };
+}
+
+/** Points are base units; amounts are whole tokens as decimal text, exact at any size. */
+function describeTreasurer(state: CoordinatorState, treasury: Treasury): Record<string, unknown> {
+  const { treasurer, decimals, vault } = treasury;
+  const { clients, currentEpochRates } = state.clientsState;
+  const earned = clients.reduce((sum, client) => sum + client.earned, 0n);
+  const unclaimed = positive(earned - treasurer.totalClaimedEarnedPoints);
+  const surplus = positive(vault - unclaimed);
+  const burn = currentEpochRates.earningRateTotalShared;
+  const ui = (raw: bigint) => tokenAmount(raw, decimals).ui;
+  return {
+    address: treasurer.address.toBase58(),
+    index: treasurer.index,
+    main_authority: treasurer.mainAuthority.toBase58(),
+    join_authority: treasurer.joinAuthority.toBase58(),
+    collateral_mint: treasurer.collateralMint.toBase58(),
+    collateral_decimals: decimals,
+    funded_collateral_amount: ui(vault),
+    total_claimed_earned_points: treasurer.totalClaimedEarnedPoints,
+    total_claimable_earned_points: earned,
+    total_unclaimed_earned_points: unclaimed,
+    total_missing_collateral_amount: ui(positive(unclaimed - vault)),
+    total_surplus_collateral_amount: ui(surplus),
+    burn_collateral_amount_per_epoch: ui(burn),
+    estimated_funded_epochs_count: burn === 0n ? null : Number(surplus) / Number(burn),
+  };
+}
+
+function positive(value: bigint): bigint {
+  return value > 0n ? value : 0n;
 }

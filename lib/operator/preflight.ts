@@ -1,6 +1,8 @@
 /** The checks that come before a transaction. */
 import type { PublicKey } from "@solana/web3.js";
 import { readProgram } from "../chain/deploy.ts";
+import { readProgramIds } from "../chain/program_ids_table.ts";
+import { type ProgramIds, treasurerId } from "../chain/programs.ts";
 import { PsycheError } from "../error.ts";
 import type { OperatorContext } from "./context.ts";
 import { formatSol } from "./lamports.ts";
@@ -8,11 +10,11 @@ import { formatSol } from "./lamports.ts";
 /** PROGRAM_NOT_DEPLOYED unless an executable program stands at the id. */
 export async function checkProgram(
   context: OperatorContext,
-  name: "authorizer" | "coordinator",
+  name: keyof ProgramIds,
 ): Promise<PsycheError[]> {
-  const id = context.programIds[name];
+  const id = programId(context.programIds, name);
   const program = await readProgram(context.connection, id);
-  if (program.exists && program.executable) return [];
+  if (program.exists && program.executable) return checkOwnId(context, name, id, program.bytes);
   return [
     new PsycheError(
       "PROGRAM_NOT_DEPLOYED",
@@ -20,6 +22,31 @@ export async function checkProgram(
         `deploy it with deploy-solana-test or give --${name}-program-id.`,
     ),
   ];
+}
+
+/** A program that is bound to another address would answer every instruction with error 4100. */
+function checkOwnId(
+  context: OperatorContext,
+  name: keyof ProgramIds,
+  id: PublicKey,
+  bytes: Uint8Array,
+): PsycheError[] {
+  const own = readProgramIds(bytes, 1)?.[0];
+  // Programs of other makers have no such table.
+  if (own === undefined || own.equals(id)) return [];
+  return [
+    new PsycheError(
+      "PROGRAM_ID_MISMATCH",
+      `The ${name} program at ${id.toBase58()} on ${context.cluster} was built for the address ` +
+        `${own.toBase58()} and refuses every call; deploy it anew with deploy-solana-test, or give ` +
+        `--${name}-program-id.`,
+    ),
+  ];
+}
+
+/** The address of a program; the treasurer's defaults to the declared one. */
+export function programId(ids: ProgramIds, name: keyof ProgramIds): PublicKey {
+  return name === "treasurer" ? treasurerId(ids) : ids[name];
 }
 
 /** BALANCE_TOO_LOW unless the payer has `needed` lamports. */
