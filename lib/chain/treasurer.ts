@@ -255,8 +255,10 @@ export function decodeParticipant(address: PublicKey, data: Uint8Array): Partici
 /**
  * The treasurer of a run; `null` when the run has none under this index.
  *
- * Lamports alone prove nothing: anybody can send some to the address of a run without treasurer.
- * @throws PsycheError RUN_ID_INVALID, TREASURER_INDEX_INVALID, TREASURER_RUN_INVALID
+ * Lamports alone prove nothing: anybody can send some to the address of a run without treasurer, or
+ * take the index that is derived from its id for a run of their own.
+ * @throws PsycheError RUN_ID_INVALID, TREASURER_INDEX_INVALID; TREASURER_RUN_INVALID when the given
+ *   index is that of another run
  */
 export async function fetchTreasurerRun(
   connection: Connection,
@@ -268,6 +270,7 @@ export async function fetchTreasurerRun(
   const found = decodeTreasurerRun(address, data);
   const instance = coordinatorInstanceAddress(ids, run.runId);
   if (!found.coordinatorInstance.equals(instance)) {
+    if (run.index === undefined) return null;
     throw new PsycheError(
       "TREASURER_RUN_INVALID",
       `The treasurer with the index ${found.index} on ${

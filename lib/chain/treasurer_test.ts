@@ -223,6 +223,12 @@ Deno.test("a treasurer is one only when the program owns it and it names this ru
     }),
     code("TREASURER_RUN_INVALID"),
   );
+  // A stranger's run under the index that "other" would have.
+  const taken = knowing(treasurerRunAddress(ids, treasurerIndex("other")), {
+    owner: ids.treasurer,
+    data,
+  });
+  assert.equal(await treasurer.fetchTreasurerRun(taken, { runId: "other" }), null);
   const participant = Buffer.alloc(32);
   participant.set(Buffer.from("208e6c4ff7b33606ff", "hex"));
   participant.writeBigUInt64LE(3n, 9);
