@@ -27,6 +27,7 @@ import { applyRound } from "./apply_round.ts";
 import { unhealthyMembers } from "./health.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { ModelSource } from "./model_source.ts";
+import { versionProblem } from "./preflight.ts";
 import { ResultExchange } from "./result_exchange.ts";
 import { roundKey, RoundRecord } from "./round_record.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
@@ -208,15 +209,12 @@ export class TrainingClient {
   // --- outside of an epoch -------------------------------------------------------------------------
 
   #checkVersion(state: CoordinatorState): void {
-    const own = this.#options.clientVersion;
-    if (own === undefined || state.clientVersion === "test" || state.clientVersion === own) return;
+    const problem = versionProblem(state, this.#options.clientVersion);
+    if (problem === null) return;
     this.#fail(
-      new PsycheError(
-        "CLIENT_VERSION_MISMATCH",
-        `Run "${state.runId}" wants client version "${state.clientVersion}", this is "${own}"; ` +
-          "install that version or ask the run's owner.",
-        { exitCode: 10 },
-      ),
+      new PsycheError("CLIENT_VERSION_MISMATCH", `Run "${state.runId}" was changed: ${problem}.`, {
+        exitCode: 10,
+      }),
     );
   }
 

@@ -63,7 +63,7 @@ export type ClientEvent =
   | { type: "checkpoint"; path: string; step: number; weights_sha256: string }
   | { type: "left_epoch"; epoch: number; reason: string }
   | { type: "warning"; code: string; message: string }
-  | { type: "stopped"; reason: "finished" | "interrupted" | "paused"; step: number };
+  | { type: "stopped"; reason: "finished" | "interrupted" };
 
 /** An event with the wall-clock time (milliseconds since 1970) and the wallet (base58) of its client. */
 export type TimedEvent = ClientEvent & { time: number; client: string };

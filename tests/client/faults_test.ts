@@ -4,6 +4,9 @@
  * A failure prints the seed; PSYCHE_TEST_SEED=<seed> runs the same schedule again.
  */
 import assert from "node:assert/strict";
+import { PsycheError } from "../../lib/error.ts";
+import { RunState } from "../../lib/protocol/coordinator_state.ts";
+import { updateClientVersion } from "../../lib/protocol/transitions.ts";
 import { SimulatedRun, type SimulatedRunOptions } from "./simulated_run.ts";
 
 const SEED = Number(
@@ -96,4 +99,34 @@ Deno.test("a late client takes the weights of its peers and trains with them", a
   assertEqualWeights(run, 8);
   assert.ok(late.events.some((event) => event.type === "model_loaded" && event.source === "peers"));
   assert.ok(late.events.some((event) => event.type === "applied"));
+});
+
+Deno.test("a run that is given another client version while paused ends the client with exit code 10", async () => {
+  const run = simulate({ clients: 2, totalSteps: 1000, clientVersion: "v1" });
+  await run.until((state) => state.progress.step >= 3);
+  run.chain.pause();
+  await run.until((state) => state.runState === RunState.Paused);
+  updateClientVersion(run.chain.state, "v2");
+  run.chain.resume();
+  for (const { ended } of run.clients) {
+    await assert.rejects(
+      ended,
+      (error: unknown) =>
+        error instanceof PsycheError && error.code === "CLIENT_VERSION_MISMATCH" &&
+        error.exitCode === 10,
+    );
+  }
+});
+
+Deno.test("a pause is waited out, and the next group starts from the checkpoint again", async () => {
+  const run = simulate({ clients: 3, totalSteps: 14 });
+  await run.until((state) => state.progress.step >= 5);
+  run.chain.pause();
+  await run.until((state) => state.runState === RunState.Paused);
+  run.chain.resume();
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished"]);
+  assertEqualWeights(run, 6);
+  for (const { events } of run.clients) {
+    assert.equal(events.filter((event) => event.type === "model_loaded").length, 2);
+  }
 });

@@ -15,6 +15,8 @@ export interface SimulatedRunOptions {
   clients: number;
   totalSteps: number;
   minClients?: number;
+  /** Of the run and of every client at the start; `test` when absent. */
+  clientVersion?: string;
   /** Cluster seconds. */
   epochTime?: number;
   lostMessages?: number;
@@ -44,8 +46,10 @@ export class SimulatedRun {
   readonly clients: SimulatedClient[] = [];
   readonly #faults;
   readonly #end = new AbortController();
+  readonly #clientVersion: string | undefined;
 
   constructor(options: SimulatedRunOptions) {
+    this.#clientVersion = options.clientVersion;
     this.#faults = createFaults(options.seed);
     const faults = this.#faults;
     this.chain = new SimulatedChain(initialState(options), CLOCK_RATE, {
@@ -103,6 +107,7 @@ export class SimulatedRun {
             Int32Array.from({ length: Number(end - start) + 1 }, (_, i) => Number(start) + i),
           ),
       },
+      clientVersion: this.#clientVersion,
       emit,
     });
     const killed = new AbortController();
@@ -137,7 +142,7 @@ export class SimulatedRun {
 }
 
 function initialState(options: SimulatedRunOptions): CoordinatorState {
-  const state = emptyCoordinatorState("simulated", "test");
+  const state = emptyCoordinatorState("simulated", options.clientVersion ?? "test");
   updateRun(state, {
     config: {
       warmupTime: 12n,
