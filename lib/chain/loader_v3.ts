@@ -106,6 +106,20 @@ export function closeBuffer(
   return instruction(tag(5), [[buffer, "w"], [recipient, "w"], [authority, "s"]]);
 }
 
+/** End a program for good; what its data account holds goes to `recipient`. */
+export function closeProgram(
+  program: PublicKey,
+  recipient: PublicKey,
+  authority: PublicKey,
+): TransactionInstruction {
+  return instruction(tag(5), [
+    [programDataAddress(program), "w"],
+    [recipient, "w"],
+    [authority, "s"],
+    [program, "w"],
+  ]);
+}
+
 /** Authority of a buffer account; undefined when the data is not a buffer. */
 export function bufferAuthority(data: Uint8Array): PublicKey | null | undefined {
   return authorityAt(data, TAG.buffer, 4);

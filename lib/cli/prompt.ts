@@ -12,19 +12,27 @@ export interface ConfirmOptions {
 }
 
 /**
- * Returns only after a yes.
- * @throws PsycheError CONFIRMATION_NEEDED when nobody can be asked, CANCELLED after any other answer
+ * True after a yes, false after any other answer.
+ * @throws PsycheError CONFIRMATION_NEEDED when nobody can be asked
  */
-export async function confirmOrThrow(question: string, options: ConfirmOptions): Promise<void> {
+export async function agrees(question: string, options: ConfirmOptions): Promise<boolean> {
   const { yes, terminal, signal, ask = askOnTerminal } = options;
-  if (yes) return;
+  if (yes) return true;
   if (!terminal) {
     throw new PsycheError(
       "CONFIRMATION_NEEDED",
       `This needs a yes ("${question}") and there is no terminal to ask on; add --yes.`,
     );
   }
-  if (await ask(question, signal)) return;
+  return await ask(question, signal);
+}
+
+/**
+ * Returns only after a yes.
+ * @throws PsycheError CONFIRMATION_NEEDED when nobody can be asked, CANCELLED after any other answer
+ */
+export async function confirmOrThrow(question: string, options: ConfirmOptions): Promise<void> {
+  if (await agrees(question, options)) return;
   throw new PsycheError("CANCELLED", "Cancelled; nothing was changed.");
 }
 
