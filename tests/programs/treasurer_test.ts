@@ -352,17 +352,16 @@ Deno.test("a build is bound to its own address and to its coordinator's by its t
   const file = Buffer.from(programFile("treasurer"));
   const chain = chainWithTreasurer();
   const collateral = new Collateral(chain);
-  const { treasurer, coordinator } = { treasurer: treasurerId(chain.ids), ...chain.ids };
+  const { coordinator } = chain.ids;
   const at = file.indexOf("PSYCHE-PROG-IDS\0") + 16;
-  const [own, other] = [treasurer, coordinator].map((id) => hex(id.toBytes()));
+  const [own, other] = [treasurerId(chain.ids), coordinator].map((id) => hex(id.toBytes()));
   assert.equal(file.subarray(at, at + 64).toString("hex"), own + other);
   for (const id of [own, other]) {
     assert.equal(file.toString("hex").split(id.slice(0, 8)).length, 2, "an id beside the table");
   }
   const elsewhere = key("another treasurer");
   chain.svm.addProgram(elsewhere.toBytes(), file);
-  const run = new RewardedRun(chain, collateral);
-  run.ids.treasurer = elsewhere;
+  chain.ids.treasurer = elsewhere;
   const moved = new RewardedRun(chain, collateral);
   assertError(chain.send(...moved.createInstructions()), 4100, "DeclaredProgramIdMismatch");
   const bound = bindProgramIds(file, [elsewhere, key("another coordinator")]);
@@ -371,6 +370,15 @@ Deno.test("a build is bound to its own address and to its coordinator's by its t
     chain.send(...moved.createInstructions()),
     3008,
     "InvalidProgramId",
+    "coordinator_program",
+  );
+  chain.put(key("another coordinator"), new Uint8Array(8), coordinator);
+  const [createAccount, create] = moved.createInstructions();
+  create.keys[6].pubkey = key("another coordinator");
+  assertError(
+    chain.send(createAccount, create),
+    3009,
+    "InvalidProgramExecutable",
     "coordinator_program",
   );
   chain.svm.addProgram(elsewhere.toBytes(), bindProgramIds(file, [elsewhere, coordinator]));
