@@ -11,6 +11,7 @@ import { parseAddress, withReader } from "../lib/cli/with_operator.ts";
 import { airdropUpTo } from "../lib/operator/airdrop.ts";
 import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
 import { readIdentityFile } from "../lib/p2p/identity_file.ts";
+import { hubCacheDirectory } from "../lib/trainer/hub/hub_cache.ts";
 
 if (import.meta.main) {
   await runCommand(defineCommand({
@@ -67,6 +68,10 @@ if (import.meta.main) {
             threads: settings.threads ?? availableParallelism(),
             checkpointDirectory: settings.checkpointDir,
             priorityFeeMicroLamports: settings.priorityFee,
+            hub: {
+              cacheDirectory: hubCacheDirectory(runtime.environment),
+              token: runtime.environment("HF_TOKEN"),
+            },
             emit: events.emit,
           }, signal);
           output.result({ run_id: settings.runId, client, stopped: reason }, [

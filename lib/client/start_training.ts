@@ -3,16 +3,18 @@ import { join } from "node:path";
 import { clusterClock } from "../chain/cluster_clock.ts";
 import { fetchCoordinator, fetchCoordinatorInstance } from "../chain/coordinator_reader.ts";
 import type { ProgramIds } from "../chain/programs.ts";
-import { PsycheError } from "../error.ts";
 import type { EventSink } from "../events/event.ts";
 import { createPeerNetwork } from "../p2p/create_peer_network.ts";
 import { deriveP2pSecret } from "../p2p/derive_identity.ts";
-import type { CoordinatorState, HubRepo } from "../protocol/coordinator_state.ts";
+import type { CoordinatorState } from "../protocol/coordinator_state.ts";
 import { createTrainer } from "../trainer/create_trainer.ts";
 import { createProvider } from "../trainer/data/create_provider.ts";
+import type { HubOptions, HubProgress } from "../trainer/hub/hub_download.ts";
+import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
 import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
 import type { Trainer } from "../trainer/trainer.ts";
 import { RunModel } from "./model_source.ts";
+import { checkBeforeTraining } from "./preflight.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
 import { type StopReason, TrainingClient } from "./training_client.ts";
 
@@ -36,6 +38,8 @@ export interface StartTrainingOptions {
   /** Each epoch's weights are saved below it as `<run id>-step<step>`. */
   checkpointDirectory?: string;
   priorityFeeMicroLamports?: number;
+  /** Where models and data of the Hugging Face Hub go. */
+  hub: Pick<HubOptions, "cacheDirectory" | "token">;
   emit: EventSink;
 }
 
@@ -43,8 +47,8 @@ export interface StartTrainingOptions {
  * Joins a run and trains until it is finished or `signal` is aborted. Everything that can be refused
  * is refused before the wallet joins.
  *
- * @throws PsycheError `RUN_NOT_FOUND`, `ARCHITECTURE_NOT_SUPPORTED`, `OPTIMIZER_NOT_SUPPORTED`, and
- *   what the parts throw
+ * @throws PsycheError `RUN_NOT_FOUND`, `CANNOT_TRAIN`, `CLIENT_VERSION_MISMATCH`, and what the parts
+ *   throw
  */
 export async function startTraining(
   options: StartTrainingOptions,
@@ -53,7 +57,15 @@ export async function startTraining(
   const { connection, ids, runId, wallet, emit } = options;
   const instance = await fetchCoordinatorInstance(connection, ids, runId);
   const { state } = await fetchCoordinator(connection, instance.coordinatorAccount);
-  refuseUnsupported(state);
+  await checkBeforeTraining({
+    connection,
+    ids,
+    state,
+    joinAuthority: instance.joinAuthority,
+    wallet: wallet.publicKey,
+    authorizer: options.authorizer,
+    clientVersion: options.clientVersion,
+  });
   const clock = await clusterClock(connection);
   const network = await createPeerNetwork({
     secretKey: options.p2pSecret ?? deriveP2pSecret(runId, wallet.secretKey.slice(0, 32)),
@@ -63,10 +75,11 @@ export async function startTraining(
     addressBookDirectory: options.addressBookDirectory,
     mdns: options.mdns,
   });
+  const hub = { ...options.hub, fetch, onProgress: downloadEvents(emit) };
   const model = new RunModel({
     network,
     createTrainer,
-    resolveDirectory: localModelDirectory,
+    resolveDirectory: (repo, signal) => resolveModelDirectory(repo, { ...hub, signal }),
     parameterShapes: (config) => parameterShapes(parseLlamaConfig(config)),
     microBatchSize: options.microBatchSize,
     threads: options.threads,
@@ -82,6 +95,7 @@ export async function startTraining(
     });
     const data = await createProvider(state.model.dataLocation, state.model.maxSeqLen, {
       fetch,
+      hub,
       signal,
     });
     emit({ type: "data_ready", sequences: data.sequences });
@@ -109,39 +123,23 @@ export async function startTraining(
         : (trainer, last) => saveCheckpoint(trainer, last, options.checkpointDirectory!, emit),
       emit,
     });
-    return await client.run(signal);
+    const reason = await client.run(signal);
+    emit({ type: "stopped", reason });
+    return reason;
   } finally {
     await Promise.allSettled([model.close(), network.close()]);
   }
 }
 
-/** Says no before anything is spent on a run that this client cannot train. */
-function refuseUnsupported({ runId, model, config }: CoordinatorState): void {
-  const problems: string[] = [];
-  if (model.architecture !== "HfLlama" && model.architecture !== "HfAuto") {
-    problems.push(`the architecture ${model.architecture}`);
-  }
-  if (model.optimizer.kind !== "Distro") problems.push(`the optimizer ${model.optimizer.kind}`);
-  if (config.verificationPercent !== 0) problems.push("verification_percent above 0");
-  if (problems.length === 0) return;
-  throw new PsycheError(
-    "RUN_NOT_SUPPORTED",
-    `Run "${runId}" uses ${
-      problems.join(", ")
-    }, which this client does not implement; train with ` +
-      "another client or choose another run.",
-  );
-}
-
-/** A Hub repository that names an existing local directory is used as it is (lifecycle section 4). */
-async function localModelDirectory(repo: HubRepo): Promise<string> {
-  const info = await Deno.stat(repo.repoId).catch(() => null);
-  if (info?.isDirectory && repo.revision === null) return repo.repoId;
-  throw new PsycheError(
-    "MODEL_DIRECTORY_MISSING",
-    `The run's model "${repo.repoId}" is not a directory here; put config.json and the safetensors ` +
-      "files there (setup-localnet makes the nano model).",
-  );
+/** One event at each tenth of a download. */
+function downloadEvents(emit: EventSink): (progress: HubProgress) => void {
+  let last = "";
+  return ({ name, bytes, totalBytes }) => {
+    const tenth = Math.floor(10 * bytes / Math.max(1, totalBytes));
+    const reason = `download of ${name}: ${10 * tenth} % of ${(totalBytes / 1e6).toFixed(1)} MB`;
+    if (reason !== last) emit({ type: "waiting", reason });
+    last = reason;
+  };
 }
 
 /** Client-lifecycle.md section 8.1: `<run id>-step<step - 1>`, kept when it exists already. */

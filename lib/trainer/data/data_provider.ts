@@ -5,7 +5,7 @@ import { PsycheError } from "../../error.ts";
 import type { BatchId } from "../../protocol/coordinator_state.ts";
 
 export interface DataProvider {
-  /** Sequences there are; `Infinity` when they are made up. There is no wrap-around. */
+  /** Sequences there are; `Infinity` when they are made up or begin again after the last. */
   readonly sequences: number;
   /** Tokens of one sequence. */
   readonly sequenceLength: number;

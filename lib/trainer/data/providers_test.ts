@@ -282,7 +282,6 @@ Deno.test("every kind of data location is opened or refused with a reason", asyn
   const refused = [
     { kind: "Server", address: "h:1" },
     { kind: "Local", path: "/data" },
-    { kind: "Preprocessed", path: "p" },
   ] as const;
   for (const location of refused) {
     await assert.rejects(
@@ -290,4 +289,7 @@ Deno.test("every kind of data location is opened or refused with a reason", asyn
       { code: "DATA_LOCATION_UNSUPPORTED" },
     );
   }
+  await assert.rejects(createProvider({ kind: "Preprocessed", path: "no/such" }, 4, quick), {
+    code: "DATA_UNAVAILABLE",
+  });
 });
