@@ -173,9 +173,10 @@ function mutateInstruction(random: Random, world: World, good: RawInstruction): 
   if (random.chance(3)) data = Uint8Array.from([...data, ...new Uint8Array(random.below(40))]);
   if (random.chance(12)) {
     const meta = random.of(keys);
-    if (random.chance(50)) meta.key = random.of(world.accounts).key;
-    else if (random.chance(50)) meta.isSigner = !meta.isSigner;
-    else meta.isWritable = !meta.isWritable;
+    const what = random.below(4);
+    if (what < 2) meta.key = random.of(world.accounts).key;
+    if (what === 2) meta.isSigner = !meta.isSigner;
+    if (what === 3) meta.isWritable = !meta.isWritable;
   }
   if (random.chance(3)) keys.length = random.below(keys.length + 1);
   return { programId: good.programId, keys, data };

@@ -19,7 +19,7 @@ import { selectRoundCommittee } from "../../lib/protocol/committee.ts";
 import type { CoordinatorConfig } from "../../lib/protocol/coordinator_state.ts";
 import { previousRound } from "../../lib/protocol/run_state.ts";
 import { sha256 } from "../../lib/protocol/sha256.ts";
-import { Chain, key, Run, TRACE_CONFIG, TRACE_MODEL } from "./harness.ts";
+import { Chain, key, programFile, Run, TRACE_CONFIG, TRACE_MODEL } from "./harness.ts";
 
 export type ProgramName = "authorizer" | "coordinator" | "treasurer";
 
@@ -152,8 +152,7 @@ function token(chain: Chain, mint: PublicKey, ...accounts: [PublicKey, bigint][]
 function treasurerParts() {
   const chain = new Chain();
   const ids = defaultProgramIds();
-  const file = new URL("treasurer.so", PROGRAMS_FOLDER);
-  chain.svm.addProgram(ids.treasurer.toBytes(), Deno.readFileSync(file));
+  chain.svm.addProgram(ids.treasurer.toBytes(), programFile("treasurer"));
   const coordinatorAccount = key("account of test");
   const runId = "test";
   const parts = { chain, runId, coordinatorAccount, collateralMint: key("mint") };
@@ -191,8 +190,6 @@ function treasurerRun() {
   });
   return { ...parts, user, run, participant };
 }
-
-const PROGRAMS_FOLDER = new URL("../../programs/", import.meta.url);
 
 /** One scene an instruction, by the IDL's names; every call makes a chain of its own. */
 export const SCENES: Record<ProgramName, Record<string, () => Scene>> = {
