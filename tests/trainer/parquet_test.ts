@@ -1,0 +1,67 @@
+/** Preprocessed training data from parquet files (fixtures/parquet_samples.py made them). */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { preprocessedProvider } from "../../lib/trainer/data/preprocessed_provider.ts";
+import { createProvider } from "../../lib/trainer/data/create_provider.ts";
+
+const SAMPLES = join(import.meta.dirname!, "fixtures", "parquet", "samples");
+const FORMAT = { sequenceLength: 6 };
+const row = (n: number) => Array.from({ length: 6 }, (_, i) => (n * 10 + i) % 50);
+
+Deno.test("all train files are read in the order of their names, and begin again", async () => {
+  const data = await createProvider(
+    { kind: "Preprocessed", path: join(SAMPLES, "plain") },
+    6,
+    { fetch },
+  );
+  assert.deepEqual([...await data.read({ start: 0n, end: 4n })], [0, 1, 2, 3, 4].flatMap(row));
+  assert.deepEqual([...await data.read({ start: 9n, end: 11n })], [4, 0, 1].flatMap(row));
+});
+
+Deno.test("directories named after splits are found", async () => {
+  const data = await preprocessedProvider(join(SAMPLES, "converted"), FORMAT);
+  assert.deepEqual([...await data.read({ start: 0n, end: 0n })], row(1));
+});
+
+Deno.test("data that would be trained on wrongly is refused", async () => {
+  const cases: [name: string, format: object, code: string][] = [
+    ["masked", {}, "DATA_COLUMN_UNSUPPORTED"],
+    ["packed", {}, "DATA_COLUMN_UNSUPPORTED"],
+    ["nameless", {}, "DATA_COLUMN_INVALID"],
+    ["empty", {}, "DATA_UNAVAILABLE"],
+    ["plain", { sequenceLength: 5 }, "DATA_COLUMN_INVALID"],
+    ["plain", { maxToken: 10 }, "TOKEN_OUT_OF_RANGE"],
+    ["missing", {}, "DATA_UNAVAILABLE"],
+  ];
+  for (const [name, format, code] of cases) {
+    await assert.rejects(
+      preprocessedProvider(join(SAMPLES, name), { ...FORMAT, ...format }),
+      { code },
+      name,
+    );
+  }
+});
+
+Deno.test("damaged parquet is refused, whatever is damaged", async () => {
+  const good = await Deno.readFile(join(SAMPLES, "plain", "train-00001-of-00002.parquet"));
+  const directory = await Deno.makeTempDir();
+  try {
+    let refused = 0;
+    for (const cut of [0, 3, 20, good.length >> 1, good.length - 1]) {
+      await Deno.writeFile(join(directory, "train.parquet"), good.subarray(0, cut));
+      await assert.rejects(preprocessedProvider(directory, FORMAT), { code: "DATA_UNAVAILABLE" });
+    }
+    for (let at = 0; at < good.length; at += 37) {
+      const bad = good.slice();
+      bad[at] ^= 0x5a;
+      await Deno.writeFile(join(directory, "train.parquet"), bad);
+      await preprocessedProvider(directory, FORMAT).catch((error) => {
+        assert.match(error.code ?? "", /^(DATA_|TOKEN_)/, `byte ${at}: ${error}`);
+        refused++;
+      });
+    }
+    assert.ok(refused > 0);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
