@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { PublicKey, Transaction, type TransactionInstruction } from "@solana/web3.js";
@@ -36,7 +37,7 @@ export interface Result {
 
 // Another folder when a build is tested that is not the committed one (build-programs --check).
 const PROGRAMS = Deno.env.get("PSYCHE_PROGRAMS_FOLDER") ??
-  new URL("../../programs", import.meta.url).pathname;
+  fileURLToPath(new URL("../../programs", import.meta.url));
 
 /** The bytes of a built program. */
 export function programFile(

@@ -132,7 +132,7 @@ pub fn require_raw(condition: bool, name: &'static str) -> Outcome {
 }
 
 /// The address must be the program derived address of `seeds`, which end with the stored bump.
-#[cfg(target_arch = "bpf")]
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
 pub fn require_seeds(
     account: &AccountView,
     seeds: &[&[u8]],

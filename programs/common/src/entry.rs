@@ -5,7 +5,7 @@ use crate::error::*;
 use crate::log::Line;
 use pinocchio::{AccountView, Address};
 
-/// First bytes of the two instructions every program of the framework has besides its own.
+/// First bytes of the framework's event instruction.
 const EVENT: [u8; 8] = [0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d];
 
 /// What a handler gets: accounts, the bytes after the discriminator, and the program's own address.
@@ -41,6 +41,14 @@ pub fn dispatch(
                 arguments,
             });
         }
+    }
+    #[cfg(any(target_os = "solana", target_arch = "bpf"))]
+    if *discriminator == crate::idl::TAG {
+        return crate::idl::process(&Call {
+            program: declared,
+            accounts,
+            arguments,
+        });
     }
     Err(if *discriminator == EVENT {
         &EVENTS_DISABLED
@@ -88,7 +96,7 @@ macro_rules! program {
 #[macro_export]
 macro_rules! panic_handler {
     () => {
-        #[cfg(target_arch = "bpf")]
+        #[cfg(any(target_os = "solana", target_arch = "bpf"))]
         #[panic_handler]
         fn panic(_: &core::panic::PanicInfo) -> ! {
             $crate::log::log(b"Program panicked");

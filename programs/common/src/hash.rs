@@ -3,7 +3,7 @@
 /// SHA-256 of the concatenation of `parts`.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut digest = core::mem::MaybeUninit::<[u8; 32]>::uninit();
-    #[cfg(target_arch = "bpf")]
+    #[cfg(any(target_os = "solana", target_arch = "bpf"))]
     // SAFETY: a slice of slices is what the call expects; it fills all 32 bytes.
     unsafe {
         pinocchio::syscalls::sol_sha256(
@@ -12,13 +12,13 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
             digest.as_mut_ptr().cast(),
         );
     }
-    #[cfg(not(target_arch = "bpf"))]
+    #[cfg(not(any(target_os = "solana", target_arch = "bpf")))]
     {
         let _ = parts;
         digest.write([0; 32]);
         unreachable!("SHA-256 is a system call");
     }
-    #[cfg(target_arch = "bpf")]
+    #[cfg(any(target_os = "solana", target_arch = "bpf"))]
     // SAFETY: filled above; the call aborts the program when it cannot.
     unsafe {
         digest.assume_init()

@@ -8,8 +8,10 @@ pub mod borsh;
 pub mod entry;
 pub mod error;
 pub mod hash;
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
+pub mod idl;
 pub mod ids;
-#[cfg(target_arch = "bpf")]
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
 pub mod lifecycle;
 pub mod log;
 pub mod memory;

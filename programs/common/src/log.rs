@@ -65,7 +65,7 @@ impl Line {
 
 /// Writes one log line.
 pub fn log(_text: &[u8]) {
-    #[cfg(target_arch = "bpf")]
+    #[cfg(any(target_os = "solana", target_arch = "bpf"))]
     // SAFETY: pointer and length belong together.
     unsafe {
         pinocchio::syscalls::sol_log_(_text.as_ptr(), _text.len() as u64)

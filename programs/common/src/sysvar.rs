@@ -23,7 +23,7 @@ pub fn now() -> Outcome<Now> {
 /// told apart by their bits, as programs have no floating point.
 pub fn rent_minimum(len: usize) -> Outcome<u64> {
     let mut words = [0u64; 2];
-    #[cfg(target_arch = "bpf")]
+    #[cfg(any(target_os = "solana", target_arch = "bpf"))]
     // SAFETY: 16 bytes are asked for and there is room for them.
     let status = unsafe {
         pinocchio::syscalls::sol_get_sysvar(
@@ -33,7 +33,7 @@ pub fn rent_minimum(len: usize) -> Outcome<u64> {
             16,
         )
     };
-    #[cfg(not(target_arch = "bpf"))]
+    #[cfg(not(any(target_os = "solana", target_arch = "bpf")))]
     let status = 1u64;
     if status != 0 {
         return Err(ProgramError::UnsupportedSysvar.into());
