@@ -1,12 +1,13 @@
 /** Starts a localnet with a run that waits for its members. */
 import { defineCommand } from "../lib/cli/command.ts";
 import { findOrMakeWallet, LOCALNET_WALLET_PATH } from "../lib/cli/find_wallet.ts";
-import { LOCALNET_FLAGS } from "../lib/cli/localnet_flags.ts";
+import { configPath, LOCALNET_FLAGS } from "../lib/cli/localnet_flags.ts";
+import type { Output } from "../lib/cli/output.ts";
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { prepareDemo } from "../lib/operator/prepare_demo.ts";
-import { setupLocalnet } from "../lib/operator/setup_localnet.ts";
+import { setupLocalnet, usesLocalData } from "../lib/operator/setup_localnet.ts";
 import { streamLogs } from "../lib/operator/stream_logs.ts";
 
 export const command = defineCommand({
@@ -15,17 +16,22 @@ export const command = defineCommand({
   examples: [
     ["deno task setup-localnet", "the run test on the usual ports; Ctrl+C ends it all"],
     ["deno task setup-localnet --rpc-port 9899 --clock-rate 10", "another port, faster chain time"],
+    ["deno task setup-localnet my-run --treasurer", "a run with rewards"],
   ],
   flags: LOCALNET_FLAGS,
+  arguments: [{ name: "RUN_ID", summary: "in place of --run-id", optional: true }],
   async run(command) {
-    const { settings, output, signal } = command;
+    const { output, signal } = command;
+    const [runIdArgument = command.settings.runId] = command.positional;
+    const settings = { ...command.settings, runId: runIdArgument };
     const wallet = await findOrMakeWallet(command, command.runtime, LOCALNET_WALLET_PATH);
     wallet.warnings.forEach((warning) => output.warn(warning));
     output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
-    const config = await loadRunConfig(settings.config, signal);
+    const config = await loadRunConfig(configPath(command), signal);
     config.warnings.forEach((warning) => output.warn(warning));
-    output.say("preparing training data and model");
-    const { dataDirectory } = await prepareDemo(".psyche", { signal });
+    const { dataDirectory } = usesLocalData(config.model)
+      ? await prepareData(output, signal)
+      : { dataDirectory: undefined };
     const progress = createProgress(output);
     const setup = await setupLocalnet({
       ...settings,
@@ -43,10 +49,12 @@ export const command = defineCommand({
       },
     });
     try {
-      const { rpcUrl, wsUrl, pid, runId, coordinatorAddress, timings } = setup;
+      const { rpcUrl, wsUrl, pid, runId, coordinatorAddress, collateralMint, timings } = setup;
       const programIds = { ...setup.programIds };
       output.say(`run "${runId}" at ${coordinatorAddress}, RPC ${rpcUrl}, websocket ${wsUrl}`);
-      output.result({ rpcUrl, wsUrl, pid, runId, coordinatorAddress, programIds, timings }, [
+      if (collateralMint !== null) output.say(`rewards are paid in the token ${collateralMint}`);
+      const described = { rpcUrl, wsUrl, pid, runId, coordinatorAddress, collateralMint };
+      output.result({ ...described, programIds, timings }, [
         "[+] Testing Solana setup ready, starting Solana logs...",
         "Streaming transaction logs. Confirmed commitment",
       ]);
@@ -57,5 +65,10 @@ export const command = defineCommand({
     }
   },
 });
+
+async function prepareData(output: Output, signal: AbortSignal) {
+  output.say("preparing training data and model");
+  return await prepareDemo(".psyche", { signal });
+}
 
 if (import.meta.main) await runCommand(command);

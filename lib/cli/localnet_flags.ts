@@ -1,22 +1,63 @@
-/** Flags of the command that sets a localnet up. */
-import { decimal, defaulted, type Flags, integer, text, toggle } from "./flag.ts";
+/** Flags of the commands that set runs up, on a localnet and elsewhere. */
+import type { CommandContext } from "./command.ts";
+import { decimal, defaulted, type Flag, type Flags, integer, text, toggle } from "./flag.ts";
 import { CLUSTER_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
 
 const port = { min: 0, max: 65_535, environment: [], placeholder: "<port>" };
 
-export const LOCALNET_FLAGS = {
+const PRESETS: Record<string, string> = {
+  full: "config/solana-test/config.toml",
+  light: "config/solana-test/light-config.toml",
+  nano: "config/solana-test/nano-config.toml",
+};
+
+const preset: Flag<string> = {
+  summary: "size of the model: full (1.1B parameters), light (20M) or nano (trains on a CPU)",
+  placeholder: "<size>",
+  environment: [],
+  fallback: "nano",
+  parse(value) {
+    if (Object.hasOwn(PRESETS, value)) return value;
+    throw new Error(`"${value}" is not ${Object.keys(PRESETS).join(", ")}`);
+  },
+};
+
+/** What kind of run; docs/protocol/commands.md section 2.1. */
+export const NEW_RUN_FLAGS = {
   runId: defaulted(
     text({ summary: "name of the run, at most 32 bytes", placeholder: "<id>", short: "r" }),
     "test",
   ),
-  config: defaulted(
-    text({
-      summary: "configuration of the run",
-      placeholder: "<file>",
-      environment: ["CONFIG_FILE", "CONFIG_PATH"],
-    }),
-    "config/solana-test/nano-config.toml",
+  preset,
+  config: text({
+    summary: "configuration of the run, in place of a preset's",
+    placeholder: "<file>",
+    environment: ["CONFIG_FILE", "CONFIG_PATH"],
+  }),
+  permissioned: toggle({ summary: "create no join authorization", environment: [] }),
+  treasurer: toggle({ summary: "a run with rewards, in a test token", environment: [] }),
+  clientVersion: defaulted(
+    text({ summary: "client version that the run asks for", environment: [] }),
+    "test",
   ),
+  programsDirectory: defaulted(
+    text({ summary: "folder with the built programs", placeholder: "<folder>" }),
+    "programs",
+  ),
+} satisfies Flags;
+
+/** The configuration file that is meant: a preset that was typed beats a file named in a variable. */
+export function configPath(
+  { settings, origins }: Pick<CommandContext<typeof NEW_RUN_FLAGS>, "settings" | "origins">,
+): string {
+  const isTyped = (key: "config" | "preset") => origins[key]?.source === "flag";
+  const { config } = settings;
+  if (config !== undefined && (isTyped("config") || !isTyped("preset"))) return config;
+  return PRESETS[settings.preset];
+}
+
+export const LOCALNET_FLAGS = {
+  ...NEW_RUN_FLAGS,
   rpcPort: defaulted(integer({ summary: "RPC port; 0 takes any", ...port }), "8899"),
   wsPort: integer({ summary: "websocket port (default: RPC port + 1)", ...port }),
   bindAddress: defaulted(
@@ -26,15 +67,6 @@ export const LOCALNET_FLAGS = {
   clockRate: defaulted(
     decimal({ summary: "chain seconds per second", min: 0.001, max: 1000, environment: [] }),
     "1",
-  ),
-  permissioned: toggle({ summary: "create no join authorization", environment: [] }),
-  clientVersion: defaulted(
-    text({ summary: "client version that the run asks for", environment: [] }),
-    "test",
-  ),
-  programsDirectory: defaulted(
-    text({ summary: "folder with the built programs", placeholder: "<folder>" }),
-    "programs",
   ),
   envFile: CLUSTER_FLAGS.envFile,
   ...WALLET_FLAGS,

@@ -5,34 +5,17 @@
 import type { Keypair } from "@solana/web3.js";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { EVERYBODY } from "../chain/authorizer.ts";
 import { closeConnection } from "../chain/connection.ts";
 import { defaultProgramIds, type ProgramIds } from "../chain/programs.ts";
 import { PsycheError } from "../error.ts";
 import { type SpawnedLocalnet, spawnLocalnet } from "../localnet/spawn.ts";
-import { type CoordinatorConfig, type Model, RunState } from "../protocol/coordinator_state.ts";
-import { airdropUpTo } from "./airdrop.ts";
+import type { CoordinatorConfig, Model } from "../protocol/coordinator_state.ts";
 import { openOperator, type OperatorContext } from "./context.ts";
-import { createJoinAuthorization } from "./create_authorization.ts";
-import { createRun } from "./create_run.ts";
-import { deployPrograms, type ProgramName } from "./deploy_programs.ts";
+import type { ProgramName } from "./deploy_programs.ts";
 import { forgetRecords } from "./forget_localnet.ts";
-import { LAMPORTS_PER_SOL } from "./lamports.ts";
-import { readProgramFile } from "./program_file.ts";
-import { readRun } from "./read_run.ts";
-import { setPaused } from "./set_paused.ts";
-import { updateConfig } from "./update_config.ts";
-import { waitUntil } from "./wait_until.ts";
+import { prepareRun, RUN_STEPS } from "./prepare_run.ts";
 
-export const SETUP_STEPS = [
-  "localnet",
-  "airdrop",
-  "programs",
-  "authorization",
-  "run",
-  "config",
-  "resume",
-] as const;
+export const SETUP_STEPS = ["localnet", ...RUN_STEPS] as const;
 export type SetupStep = typeof SETUP_STEPS[number];
 
 export type SetupEvent =
@@ -54,13 +37,15 @@ export interface SetupLocalnetOptions {
   /** Chain seconds per wall second. */
   clockRate: number;
   /** Served at `<rpcUrl>/data/`. */
-  dataDirectory: string;
+  dataDirectory?: string;
   /** Folder with authorizer.so, coordinator.so, placeholder.so; default `programs`. */
   programsDirectory?: string;
   /** Default `test`: any client may join. */
   clientVersion?: string;
   /** False: nobody may join until an authorization is made. Default true. */
   permissionless?: boolean;
+  /** The run pays rewards, in a token made for it. Default false. */
+  treasurer?: boolean;
   runsDirectory?: string;
   keysDirectory?: string;
   /** Ends the localnet too. */
@@ -75,6 +60,8 @@ export interface LocalnetSetup {
   programIds: ProgramIds;
   runId: string;
   coordinatorAddress: string;
+  /** Mint of the rewards; null for a run without. */
+  collateralMint: string | null;
   /** Milliseconds of each step. */
   timings: Record<SetupStep, number>;
   /** Still connected; for streaming logs. */
@@ -88,9 +75,6 @@ export interface LocalnetSetup {
   /** Ends the localnet and the connection, and forgets its records. May be called more than once. */
   stop(): Promise<void>;
 }
-
-/** SOL of the owner at the start: two deployments and a run lock about 9. */
-const OWNER_SOL = 100;
 
 /**
  * @throws PsycheError LOCALNET_START_FAILED, LOCALNET_ENDED when the localnet dies on the way, and the
@@ -138,7 +122,11 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
     });
     const { runsDirectory, cluster, genesisHash } = context;
     await forgetRecords(runsDirectory, cluster, (hash) => hash !== genesisHash);
-    const coordinatorAddress = await prepareRun(context, options, step);
+    const { config, model } = options.config;
+    const { coordinatorAddress, collateralMint } = await prepareRun(context, {
+      ...options,
+      config: { config, model: withLocalData(model, localnet.rpcUrl) },
+    }, step);
     const { rpcUrl, wsUrl, pid, ended } = localnet;
     const { runId } = options;
     const { programIds } = context;
@@ -148,7 +136,8 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
       if (!wanted) throw localnetEnded(code, signal);
     };
     return {
-      ...{ rpcUrl, wsUrl, pid, programIds, runId, coordinatorAddress, timings, context, ended },
+      ...{ rpcUrl, wsUrl, pid, programIds, runId, coordinatorAddress, collateralMint },
+      ...{ timings, context, ended },
       finished,
       stop,
     };
@@ -187,60 +176,15 @@ async function startLocalnet(options: SetupLocalnetOptions): Promise<SpawnedLoca
       id: id.toBase58(),
       authority,
     })),
-    serve: [{ name: "data", folder: options.dataDirectory }],
+    serve: options.dataDirectory === undefined
+      ? []
+      : [{ name: "data", folder: options.dataDirectory }],
   }, { signal: options.signal });
 }
 
-async function prepareRun(
-  context: OperatorContext,
-  options: SetupLocalnetOptions,
-  step: <T>(name: SetupStep, work: () => Promise<T>) => Promise<T>,
-): Promise<string> {
-  const { wallet, runId, programsDirectory = "programs", onEvent } = options;
-  const source = async (name: ProgramName) => ({
-    so: await readProgramFile(join(programsDirectory, `${name}.so`)),
-  });
-  await step("airdrop", () =>
-    airdropUpTo(
-      context.connection,
-      wallet.publicKey,
-      OWNER_SOL * LAMPORTS_PER_SOL,
-      context.signal,
-    ));
-  await step("programs", async () => {
-    await deployPrograms(context, {
-      programs: {
-        authorizer: await source("authorizer"),
-        coordinator: await source("coordinator"),
-      },
-      onProgress: (program, done, total) => onEvent?.({ type: "progress", program, done, total }),
-    });
-  });
-  await step("authorization", async () => {
-    if (options.permissionless === false) return;
-    await createJoinAuthorization(context, { grantor: wallet, grantee: EVERYBODY });
-  });
-  const { coordinatorAccount } = await step(
-    "run",
-    () => createRun(context, { runId, clientVersion: options.clientVersion ?? "test" }),
-  );
-  await step("config", () => {
-    const { config, model } = options.config;
-    const file = { config, model: withLocalData(model, context.endpoint.rpcUrl) };
-    return updateConfig(context, runId, { file });
-  });
-  await step("resume", async () => {
-    await setPaused(context, { runId, paused: false });
-    await waitUntil(
-      async () => (await readRun(context, runId)).state.runState === RunState.WaitingForMembers,
-      {
-        what: `the run "${runId}" to wait for members`,
-        timeoutMillis: 30_000,
-        signal: context.signal,
-      },
-    );
-  });
-  return coordinatorAccount;
+/** True when the run's data is what a localnet serves. */
+export function usesLocalData(model: Model): boolean {
+  return withLocalData(model, "http://127.0.0.1:1") !== model;
 }
 
 /** Data addressed to the default localnet port is served by this localnet, whatever its port. */

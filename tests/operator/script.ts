@@ -1,23 +1,16 @@
 /** Runs the operator's commands as their users do: as processes, with the flags of their tasks. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { COMMAND_TABLE, type CommandEntry, scriptOf } from "../../lib/cli/command_table.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Permissions of the tasks. */
-const READ = ["--allow-net", "--allow-env", "--allow-read"];
-const WRITE = [...READ, "--allow-write=runs,.psyche"];
-const PERMISSIONS: Record<string, string[]> = {
-  "json-info-dump": READ,
-  "tick": READ,
-  "set-paused": READ,
-  "update-config": READ,
-  "join-authorization-create": READ,
-  "create-run": WRITE,
-  "deploy-solana-test": WRITE,
-  "fund_accounts": [...READ, "--allow-write=devnet_funded_accounts,.psyche"],
-  "setup-localnet": [...WRITE, "--allow-run"],
-};
+/** Permissions are those of the tasks. */
+function commandNamed(name: string): CommandEntry {
+  const entry = COMMAND_TABLE.find((it) => it.name === name);
+  if (entry === undefined) throw new Error(`there is no command ${name}`);
+  return entry;
+}
 
 export interface ScriptResult {
   code: number;
@@ -34,6 +27,7 @@ export async function makeWorkspace(): Promise<string> {
     "config/solana-test/nano-config.toml",
     "programs/authorizer.so",
     "programs/coordinator.so",
+    "programs/treasurer.so",
     "programs/placeholder.so",
   ];
   for (const path of copies) await Deno.copyFile(join(ROOT, path), join(folder, path));
@@ -41,14 +35,16 @@ export async function makeWorkspace(): Promise<string> {
 }
 
 export function spawnScript(name: string, args: string[], folder: string): Deno.ChildProcess {
+  const entry = commandNamed(name);
   return new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       "--no-prompt",
       "--quiet",
-      ...PERMISSIONS[name],
+      ...entry.permissions,
       `--config=${join(ROOT, "deno.json")}`,
-      join(ROOT, "scripts", `${name}.ts`),
+      join(ROOT, "scripts", `${scriptOf(entry)}.ts`),
+      ...(entry.args ?? []),
       ...args,
     ],
     cwd: folder,
