@@ -66,6 +66,7 @@ if (import.meta.main) {
             mdns: settings.p2pMdns,
             microBatchSize: settings.microBatchSize,
             threads: settings.threads ?? availableParallelism(),
+            device: settings.device,
             checkpointDirectory: settings.checkpointDir,
             priorityFeeMicroLamports: settings.priorityFee,
             hub: {

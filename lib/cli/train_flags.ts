@@ -1,5 +1,6 @@
 /** Flags of `train`; docs/protocol/commands.md section 10.1. */
 import { decimal, defaulted, type Flag, type Flags, integer, text, toggle } from "./flag.ts";
+import type { DeviceChoice } from "../trainer/trainer.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "./flag_sets.ts";
 
 /** Form of the event stream on stdout. */
@@ -13,6 +14,18 @@ const logs: Flag<Logs> = {
     const form = value.toLowerCase();
     if (form === "console" || form === "json" || form === "none") return form;
     throw new Error(`"${value}" is not console, json or none`);
+  },
+};
+
+const device: Flag<DeviceChoice> = {
+  summary: "where the model is computed: auto, cpu, cuda or webgpu; auto takes cuda where it works",
+  placeholder: "<device>",
+  environment: [],
+  fallback: "auto",
+  parse(value) {
+    const name = value.toLowerCase();
+    if (name === "auto" || name === "cpu" || name === "cuda" || name === "webgpu") return name;
+    throw new Error(`"${value}" is not auto, cpu, cuda or webgpu`);
   },
 };
 
@@ -69,6 +82,7 @@ export const TRAIN_FLAGS = {
     "8",
   ),
   threads: integer({ summary: "threads of this client; all cores when absent", min: 1, max: 256 }),
+  device,
   checkpointDir: text({ summary: "save each epoch's weights below it", placeholder: "<dir>" }),
   logs,
   writeLog: text({ summary: "append the events as JSON lines to a file", placeholder: "<file>" }),

@@ -4,7 +4,7 @@ import type { PeerNetwork } from "../p2p/peer_network.ts";
 import type { CoordinatorState, HubRepo, Model } from "../protocol/coordinator_state.ts";
 import { maxDistroResultSize } from "../protocol/distro_result_codec.ts";
 import { distroLayout } from "../trainer/distro/layout.ts";
-import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
+import type { DeviceChoice, Trainer, TrainerOptions } from "../trainer/trainer.ts";
 import { fetchModel, ModelServer, weightsOfMajority } from "./model_sharing.ts";
 import type { ResultFormat } from "./result_exchange.ts";
 
@@ -42,6 +42,8 @@ export interface RunModelOptions {
   parameterShapes: (config: string) => { name: string; shape: number[] }[];
   microBatchSize: number;
   threads: number;
+  /** Default `auto`. */
+  device?: DeviceChoice;
   emit: EventSink;
 }
 
@@ -192,6 +194,7 @@ export class RunModel implements ModelSource {
       microBatchSize: this.#options.microBatchSize,
       optimizer: model.optimizer,
       threads: this.#options.threads,
+      device: this.#options.device,
       signal,
     });
     return this.#trainer;
@@ -202,6 +205,7 @@ export class RunModel implements ModelSource {
       type: "model_loaded",
       source,
       parameters: Number(trainer.numParameters),
+      device: trainer.device,
       weights_sha256: await trainer.weightsSha256(),
     });
   }

@@ -12,7 +12,7 @@ import { createProvider } from "../trainer/data/create_provider.ts";
 import type { HubOptions, HubProgress } from "../trainer/hub/hub_download.ts";
 import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
 import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
-import type { Trainer } from "../trainer/trainer.ts";
+import type { DeviceChoice, Trainer } from "../trainer/trainer.ts";
 import { RunModel } from "./model_source.ts";
 import { checkBeforeTraining } from "./preflight.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
@@ -35,6 +35,8 @@ export interface StartTrainingOptions {
   mdns: boolean;
   microBatchSize: number;
   threads: number;
+  /** Default `auto`. */
+  device?: DeviceChoice;
   /** Each epoch's weights are saved below it as `<run id>-step<step>`. */
   checkpointDirectory?: string;
   priorityFeeMicroLamports?: number;
@@ -83,6 +85,7 @@ export async function startTraining(
     parameterShapes: (config) => parameterShapes(parseLlamaConfig(config)),
     microBatchSize: options.microBatchSize,
     threads: options.threads,
+    device: options.device,
     emit,
   });
   try {

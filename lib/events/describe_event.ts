@@ -17,7 +17,8 @@ export function describeEvent(event: ClientEvent): string | null {
     case "waiting":
       return `waiting: ${event.reason}`;
     case "model_loaded":
-      return `model from ${event.source}: ${event.parameters.toLocaleString("en")} parameters`;
+      return `model from ${event.source}: ${event.parameters.toLocaleString("en")} parameters on ` +
+        event.device;
     case "data_ready":
       return `data: ${event.sequences.toLocaleString("en")} sequences`;
     case "trained":

@@ -21,7 +21,14 @@ export type ClientEvent =
   }
   | { type: "joined"; epoch: number; signature: string }
   | { type: "waiting"; reason: string }
-  | { type: "model_loaded"; source: string; parameters: number; weights_sha256: string }
+  | {
+    type: "model_loaded";
+    source: string;
+    parameters: number;
+    /** cpu, cuda or webgpu. */
+    device: string;
+    weights_sha256: string;
+  }
   | { type: "data_ready"; sequences: number }
   | {
     type: "round";

@@ -10,7 +10,7 @@ import type { WorkerMethods } from "./worker_protocol.ts";
  * Aborting `options.signal` while the model loads stops the worker; later it does nothing.
  *
  * @throws PsycheError `MODEL_NOT_FOUND`, `MODEL_FILES_MISSING`, `MODEL_TOO_LARGE`, `MODEL_CONFIG_INVALID`, `MODEL_PARAMETER_INVALID`,
- * `TRAINER_OPTION_INVALID`, `OPTIMIZER_UNSUPPORTED`, `TRAINER_ABORTED`
+ * `TRAINER_OPTION_INVALID`, `OPTIMIZER_UNSUPPORTED`, `TRAINER_ABORTED`, `DEVICE_UNAVAILABLE`
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { signal, ...engineOptions } = options;

@@ -9,6 +9,7 @@ import { gradientName, lossModel, nextTokenModel, trainingModel } from "./model/
 import type { Model } from "./model/model_directory.ts";
 import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "./runtime/session.ts";
+import type { ComputeDevice } from "./trainer.ts";
 
 export interface LlamaRuntimeOptions {
   /** Tokens a row, at least 2. */
@@ -16,6 +17,7 @@ export interface LlamaRuntimeOptions {
   /** Most rows in one run of a graph. */
   microBatchSize: number;
   threads: number;
+  device: ComputeDevice;
 }
 
 /** Compiled graphs kept per kind: one for full pieces, one for a shorter last one, one to spare. */
@@ -99,7 +101,7 @@ export class LlamaRuntime {
 
   /** Logits of the token after `context` (of its last `sequenceLength` tokens), [vocabulary]. */
   async nextLogits(context: readonly number[]): Promise<Float32Array> {
-    const { sequenceLength, threads } = this.#options;
+    const { sequenceLength, threads, device } = this.#options;
     const window = Int32Array.from(context.slice(-sequenceLength));
     // Later positions do not reach earlier ones, so what fills the rest of the row is no matter.
     const tokens = new Int32Array(sequenceLength);
@@ -108,7 +110,7 @@ export class LlamaRuntime {
     this.#nextToken ??= await Session.create(
       this.#ort,
       nextTokenModel(this.#model.config, sequenceLength),
-      { threads },
+      { threads, device },
     );
     const logits = new Float32Array(this.#model.config.vocabSize);
     const feeds = this.#feeds(tokens).set("position", Int32Array.of(window.length - 1));
@@ -167,9 +169,9 @@ export class LlamaRuntime {
         await sessions.get(oldest)!.release();
         sessions.delete(oldest);
       }
-      const { sequenceLength, threads } = this.#options;
+      const { sequenceLength, threads, device } = this.#options;
       const model = build(this.#model.config, { batch: rows, sequenceLength });
-      session = await Session.create(this.#ort, model, { threads });
+      session = await Session.create(this.#ort, model, { threads, device });
     }
     sessions.delete(rows);
     sessions.set(rows, session);

@@ -59,6 +59,12 @@ export interface ModelFiles {
   tokenizer: string | null;
 }
 
+/** Processor that runs the model's graphs. */
+export type ComputeDevice = "cpu" | "cuda" | "webgpu";
+
+/** `auto`: CUDA where it works, else the CPU. */
+export type DeviceChoice = "auto" | ComputeDevice;
+
 export interface TrainerOptions {
   /** Directory with config.json and *.safetensors, or the files' content received from peers. */
   model:
@@ -69,6 +75,8 @@ export interface TrainerOptions {
   optimizer: Optimizer;
   /** Intra-op threads of the runtime. */
   threads: number;
+  /** Default `auto`. Optimizer state and DisTrO compression stay on the CPU. */
+  device?: DeviceChoice;
   /** Bytes that training may take; a model that needs more is refused. Default: what is free. */
   memoryLimit?: number;
   signal?: AbortSignal;
@@ -77,6 +85,8 @@ export interface TrainerOptions {
 export interface Trainer {
   readonly numParameters: bigint;
   readonly vocabSize: number;
+  /** The device in use. */
+  readonly device: ComputeDevice;
   /** Parameter names in ascending byte order with their shapes. */
   readonly parameters: ReadonlyArray<{ name: string; shape: number[] }>;
   readonly files: ModelFiles;

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { PsycheError } from "../error.ts";
 import { clipGradients, gradientNorm } from "./gradient_math.ts";
+import { sampleToken } from "./inference/sample_token.ts";
 import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
 import { LlamaRuntime } from "./llama_runtime.ts";
 import { parseLlamaConfig } from "./model/llama_config.ts";
@@ -14,9 +15,11 @@ import {
 } from "./model/model_directory.ts";
 import { createOptimizer, type Optimizer } from "./optimizer.ts";
 import { seededRandom } from "./random.ts";
+import { chooseDevice } from "./runtime/device.ts";
 import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
 import type {
   ApplyResponse,
+  ComputeDevice,
   DistroResult,
   ModelFiles,
   TrainerOptions,
@@ -30,6 +33,7 @@ export type EngineOptions = Omit<TrainerOptions, "signal">;
 export interface ModelSummary {
   numParameters: bigint;
   vocabSize: number;
+  device: ComputeDevice;
   parameters: { name: string; shape: number[] }[];
   files: ModelFiles;
 }
@@ -39,6 +43,7 @@ export class TrainingEngine {
   readonly #runtime: LlamaRuntime;
   readonly #optimizer: Optimizer;
   readonly #clipGradNorm: number | null;
+  readonly #device: ComputeDevice;
   #nonce = 0;
 
   private constructor(
@@ -46,11 +51,13 @@ export class TrainingEngine {
     runtime: LlamaRuntime,
     optimizer: Optimizer,
     clipGradNorm: number | null,
+    device: ComputeDevice,
   ) {
     this.#model = model;
     this.#runtime = runtime;
     this.#optimizer = optimizer;
     this.#clipGradNorm = clipGradNorm;
+    this.#device = device;
   }
 
   /** Loads the model and prepares the optimizer. @throws PsycheError as documented in `Trainer`. */
@@ -62,19 +69,21 @@ export class TrainingEngine {
     );
     refuseTooLarge(estimateMemory(config, options), options.memoryLimit ?? freeMemory());
     const ort = await loadOnnxRuntime();
+    const device = await chooseDevice(ort, options.device ?? "auto");
     const model = "directory" in options.model
       ? await readModelDirectory(options.model.directory)
       : assembleModel(
         options.model.files,
         new Map([...options.model.parameters].map(([name, data]) => [name, { data }])),
       );
-    const runtime = new LlamaRuntime(ort, model, options);
+    const runtime = new LlamaRuntime(ort, model, { ...options, device });
     const { optimizer, threads } = options;
     return new TrainingEngine(
       model,
       runtime,
       await createOptimizer(ort, optimizer, model.parameters, threads),
       optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
+      device,
     );
   }
 
@@ -83,6 +92,7 @@ export class TrainingEngine {
     return {
       numParameters: parameters.reduce((sum, { data }) => sum + BigInt(data.length), 0n),
       vocabSize: config.vocabSize,
+      device: this.#device,
       parameters: parameters.map(({ name, shape }) => ({ name, shape })),
       files,
     };
@@ -163,7 +173,7 @@ export class TrainingEngine {
     const context = [...prompt];
     while (context.length < prompt.length + maxNewTokens) {
       const logits = await this.#runtime.nextLogits(context);
-      const token = pick(logits, temperature, random.uniform());
+      const token = sampleToken(logits, temperature, random.uniform());
       if (this.#model.config.eosTokenIds.includes(token)) break;
       context.push(token);
     }
@@ -208,14 +218,4 @@ function checkRate(lr: number): void {
     "LEARNING_RATE_INVALID",
     `The learning rate is ${lr}; correct the run's learning rate schedule.`,
   );
-}
-
-/** Index of the largest logit, or of a draw by `uniform` from softmax(logits / temperature). */
-function pick(logits: Float32Array, temperature: number, uniform: number): number {
-  const best = logits.reduce((found, value, i) => value > logits[found] ? i : found, 0);
-  if (temperature === 0) return best;
-  const weights = Float64Array.from(logits, (v) => Math.exp((v - logits[best]) / temperature));
-  let left = uniform * weights.reduce((a, b) => a + b, 0);
-  const drawn = weights.findIndex((weight) => (left -= weight) < 0);
-  return drawn < 0 ? best : drawn;
 }

@@ -1,6 +1,7 @@
 /** One compiled graph: typed arrays in, typed arrays out. */
 import type { InferenceSession } from "onnxruntime-node";
 import { PsycheError } from "../../error.ts";
+import type { ComputeDevice } from "../trainer.ts";
 import type { OnnxRuntime } from "./onnx_runtime.ts";
 
 export type NumberArray =
@@ -18,7 +19,7 @@ export class Session {
   }
 
   /**
-   * Compiles a model for the CPU. Threads do not spin while they wait, because clients share cores.
+   * Compiles a model for a device, by default the CPU. Threads do not spin while they wait, because clients share cores.
    * `fuse: false` keeps the runtime from fusing nodes: its fused float64 kernels are incomplete.
    *
    * @throws PsycheError `GRAPH_REFUSED` when the runtime cannot compile the model.
@@ -26,11 +27,11 @@ export class Session {
   static async create(
     ort: OnnxRuntime,
     model: Uint8Array<ArrayBuffer>,
-    options: { threads: number; fuse?: boolean },
+    options: { threads: number; device?: ComputeDevice; fuse?: boolean },
   ): Promise<Session> {
     try {
       const session = await ort.InferenceSession.create(model, {
-        executionProviders: ["cpu"],
+        executionProviders: [options.device ?? "cpu"],
         intraOpNumThreads: options.threads,
         interOpNumThreads: 1,
         executionMode: "sequential",
