@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { Decoder } from "../../lib/trainer/inference/decoder.ts";
 import { LlamaRuntime } from "../../lib/trainer/llama_runtime.ts";
 import { readModelDirectory } from "../../lib/trainer/model/model_directory.ts";
 import { loadOnnxRuntime } from "../../lib/trainer/runtime/onnx_runtime.ts";
@@ -33,8 +34,14 @@ async function worstError(directory: string): Promise<number> {
   );
   const sequenceLength = rows[0].length;
   const model = await readModelDirectory(directory);
-  const options = { sequenceLength, microBatchSize: rows.length, threads: 1 };
-  const runtime = new LlamaRuntime(await loadOnnxRuntime(), model, options);
+  const options = {
+    sequenceLength,
+    microBatchSize: rows.length,
+    threads: 1,
+    device: "cpu" as const,
+  };
+  const ort = await loadOnnxRuntime();
+  const runtime = new LlamaRuntime(ort, model, options);
   try {
     const { loss, gradients } = await runtime.gradients(
       Int32Array.from(rows.flat()),
@@ -57,6 +64,14 @@ async function worstError(directory: string): Promise<number> {
         ));
       }
     }
+    const decoder = await Decoder.create(ort, model, { capacity: sequenceLength, threads: 1 });
+    for (const [position, token] of rows[0].entries()) {
+      const at = position * vocabSize;
+      errors.push(
+        relativeError(await decoder.read(token), logits.subarray(at, at + vocabSize)),
+      );
+    }
+    await decoder.release();
     return Math.max(...errors);
   } finally {
     await runtime.release();

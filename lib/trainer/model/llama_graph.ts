@@ -1,7 +1,7 @@
 /** The Llama model as graphs: one for training, one for the loss alone, one for the next token. */
 import { add } from "../graph/elementwise.ts";
 import { gradients } from "../graph/autodiff.ts";
-import { gatherRows } from "../graph/gather.ts";
+import { gatherInRows, gatherRows } from "../graph/gather.ts";
 import { gemm } from "../graph/linear.ts";
 import { compile } from "../graph/passes.ts";
 import { reshape, slice, transpose } from "../graph/shape.ts";
@@ -17,7 +17,7 @@ export interface BatchShape {
   sequenceLength: number;
 }
 
-type Weights = ReadonlyMap<string, Tensor>;
+export type Weights = ReadonlyMap<string, Tensor>;
 
 /** Name of the output that holds a parameter's gradient. */
 export function gradientName(parameter: string): string {
@@ -68,7 +68,31 @@ export function nextTokenModel(
   return compile(graph, { logits: head(weights, config, hidden) });
 }
 
-function declareWeights(graph: Graph, config: LlamaConfig): Weights {
+/**
+ * Model with inputs `tokens` int32 [1, sequenceLength], `rows` int32 [scored], `labels` int32 [scored]
+ * and every parameter; output `logProbabilities` [scored, 1] of each label as the token that follows
+ * its row's position.
+ */
+export function scoreModel(
+  config: LlamaConfig,
+  sequenceLength: number,
+  scored: number,
+): Uint8Array<ArrayBuffer> {
+  const graph = new Graph();
+  const weights = declareWeights(graph, config);
+  const tokens = graph.input("tokens", [1, sequenceLength], "int32");
+  const rows = graph.input("rows", [scored], "int32");
+  const labels = graph.input("labels", [scored], "int32");
+  const logits = head(weights, config, gatherRows(hiddenStates(weights, config, tokens), rows));
+  // Not the logarithm of a softmax: tiny probabilities have to keep their order.
+  const normal = graph.node("LogSoftmax", [logits], logits.shape, {
+    attributes: { axis: { int: 1 } },
+  });
+  return compile(graph, { logProbabilities: gatherInRows(normal, labels) });
+}
+
+/** Every parameter as a graph input of its name. */
+export function declareWeights(graph: Graph, config: LlamaConfig): Weights {
   return new Map(
     parameterShapes(config).map(({ name, shape }) => [name, graph.input(name, shape)]),
   );
@@ -103,7 +127,8 @@ function nextTokenLoss(
   );
 }
 
-function head(weights: Weights, config: LlamaConfig, hidden: Tensor): Tensor {
+/** Logits [rows, vocabulary] of a residual stream. */
+export function head(weights: Weights, config: LlamaConfig, hidden: Tensor): Tensor {
   const normal = rmsNorm(hidden, weights.get("model.norm.weight")!, config.normEpsilon);
   return gemm(normal, weights.get("lm_head.weight")!, { transB: true });
 }
@@ -112,29 +137,45 @@ function head(weights: Weights, config: LlamaConfig, hidden: Tensor): Tensor {
 function hiddenStates(weights: Weights, config: LlamaConfig, tokens: Tensor): Tensor {
   const [batch, positions] = tokens.shape;
   const headDim = config.hiddenSize / config.heads;
+  const splitHeads = (x: Tensor, heads: number) =>
+    transpose(reshape(x, [batch, positions, heads, headDim]), [0, 2, 1, 3]);
   const ids = reshape(tokens, [batch * positions]);
   let x = gatherRows(weights.get("model.embed_tokens.weight")!, ids);
   for (let layer = 0; layer < config.layers; layer++) {
-    const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
-    const project = (x: Tensor, name: string) => gemm(x, weight(name), { transB: true });
-    const splitHeads = (x: Tensor, heads: number) =>
-      transpose(reshape(x, [batch, positions, heads, headDim]), [0, 2, 1, 3]);
-
-    const a = rmsNorm(x, weight("input_layernorm"), config.normEpsilon);
-    const q = splitHeads(project(a, "self_attn.q_proj"), config.heads);
-    const k = splitHeads(project(a, "self_attn.k_proj"), config.kvHeads);
-    const v = splitHeads(project(a, "self_attn.v_proj"), config.kvHeads);
-    const attended = causalAttention(
-      rotate(q, config, 1 / Math.sqrt(headDim)),
-      rotate(k, config),
-      v,
-    );
-    const merged = reshape(transpose(attended, [0, 2, 1, 3]), x.shape);
-    x = add(x, project(merged, "self_attn.o_proj"));
-
-    const m = rmsNorm(x, weight("post_attention_layernorm"), config.normEpsilon);
-    const gated = swiGlu(project(m, "mlp.gate_proj"), project(m, "mlp.up_proj"));
-    x = add(x, project(gated, "mlp.down_proj"));
+    x = transformerLayer(weights, config, layer, x, (q, k, v) => {
+      const attended = causalAttention(
+        rotate(splitHeads(q, config.heads), config, 1 / Math.sqrt(headDim)),
+        rotate(splitHeads(k, config.kvHeads), config),
+        splitHeads(v, config.kvHeads),
+      );
+      return reshape(transpose(attended, [0, 2, 1, 3]), x.shape);
+    });
   }
   return x;
+}
+
+/**
+ * One layer on the residual stream `x` [rows, hidden]. `attend` gets the projected queries
+ * [rows, hidden], keys and values [rows, kvHeads * headDim] and returns [rows, hidden].
+ */
+export function transformerLayer(
+  weights: Weights,
+  config: LlamaConfig,
+  layer: number,
+  x: Tensor,
+  attend: (q: Tensor, k: Tensor, v: Tensor) => Tensor,
+): Tensor {
+  const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
+  const project = (x: Tensor, name: string) => gemm(x, weight(name), { transB: true });
+  const a = rmsNorm(x, weight("input_layernorm"), config.normEpsilon);
+  const merged = attend(
+    project(a, "self_attn.q_proj"),
+    project(a, "self_attn.k_proj"),
+    project(a, "self_attn.v_proj"),
+  );
+  const attended = add(x, project(merged, "self_attn.o_proj"));
+
+  const m = rmsNorm(attended, weight("post_attention_layernorm"), config.normEpsilon);
+  const gated = swiGlu(project(m, "mlp.gate_proj"), project(m, "mlp.up_proj"));
+  return add(attended, project(gated, "mlp.down_proj"));
 }

@@ -77,6 +77,31 @@ export function rotate(x: Tensor, config: LlamaConfig, scale = 1): Tensor {
     : rotateFused(x, cos, sin, cos.length / positions);
 }
 
+/**
+ * Cosines and sines of one position, each [headDim], for {@linkcode rotateRow}.
+ *
+ * @param frequencies of {@linkcode ropeFrequencies}
+ */
+export function rotaryRow(
+  config: LlamaConfig,
+  frequencies: Float32Array,
+  position: number,
+): { cos: Float32Array<ArrayBuffer>; sin: Float32Array<ArrayBuffer> } {
+  const scale = tableScale(config.ropeScaling);
+  const half = frequencies.length;
+  const angle = (i: number) => Math.fround(position * frequencies[i % half]);
+  const table = (f: (angle: number) => number) =>
+    Float32Array.from({ length: 2 * half }, (_, i) => scale * f(angle(i)));
+  return { cos: table(Math.cos), sin: table(Math.sin) };
+}
+
+/** Rotates heads `x` [heads, headDim] of one position by its table row, each [1, headDim]. */
+export function rotateRow(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
+  const headDim = x.shape[1];
+  const halves = [slice(x, 1, 0, headDim / 2), slice(x, 1, headDim / 2, headDim)];
+  return add(mul(x, cos), mul(concat([neg(halves[1]), halves[0]], 1), sin));
+}
+
 /** The runtime's own operator; rotating a gradient back is the same with the sine negated. */
 function rotateFused(x: Tensor, cos: Float64Array, sin: Float64Array, half: number): Tensor {
   const { graph } = x;

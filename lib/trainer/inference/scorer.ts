@@ -1,0 +1,94 @@
+/** How likely a model finds given continuations. */
+import { PsycheError } from "../../error.ts";
+import { scoreModel } from "../model/llama_graph.ts";
+import type { Model } from "../model/model_directory.ts";
+import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
+import { type NumberArray, Session } from "../runtime/session.ts";
+
+/** Compiled graphs kept; lengths are rounded up to powers of two so that few are needed. */
+const MAX_SESSIONS = 8;
+
+export class Scorer {
+  readonly #ort: OnnxRuntime;
+  readonly #model: Model;
+  readonly #threads: number;
+  /** By `<length>/<scored>`, the one unused for longest first. */
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(ort: OnnxRuntime, model: Model, { threads }: { threads: number }) {
+    this.#ort = ort;
+    this.#model = model;
+    this.#threads = threads;
+  }
+
+  /**
+   * Log-probability (nats) of each of the last `count` tokens, given all before it. A text longer than
+   * the model's positions loses tokens at its beginning.
+   *
+   * @throws PsycheError `TOKENS_INVALID`
+   */
+  async score(tokens: readonly number[], count: number): Promise<Float32Array> {
+    const { maxPositions, vocabSize } = this.#model.config;
+    // The last token is only predicted, never read.
+    const read = tokens.slice(0, -1).slice(-maxPositions);
+    if (!(count >= 1 && count <= read.length)) {
+      throw new PsycheError(
+        "TOKENS_INVALID",
+        `${count} of ${tokens.length} tokens cannot be scored with ${maxPositions} positions; score at least one and fewer than there are.`,
+      );
+    }
+    const outside = tokens.find((token) => !(token >= 0 && token < vocabSize));
+    if (outside !== undefined) {
+      throw new PsycheError(
+        "TOKENS_INVALID",
+        `Token ${outside} is outside the vocabulary of ${vocabSize}; use the model's tokenizer.`,
+      );
+    }
+    const length = roundUp(read.length, 16);
+    const scored = roundUp(count, 4);
+    const results = new Float32Array(scored);
+    const feeds = new Map<string, NumberArray>([
+      ["tokens", padded(read, length)],
+      ["rows", padded(Array.from({ length: count }, (_, i) => read.length - count + i), scored)],
+      ["labels", padded(tokens.slice(-count), scored)],
+    ]);
+    for (const { name, data } of this.#model.parameters) feeds.set(name, data);
+    const session = await this.#session(length, scored);
+    await session.run(feeds, new Map([["logProbabilities", results]]));
+    return results.subarray(0, count);
+  }
+
+  async release(): Promise<void> {
+    const all = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of all) await session.release();
+  }
+
+  async #session(length: number, scored: number): Promise<Session> {
+    const key = `${length}/${scored}`;
+    let session = this.#sessions.get(key);
+    if (session === undefined) {
+      if (this.#sessions.size >= MAX_SESSIONS) {
+        const [oldest] = this.#sessions.keys();
+        await this.#sessions.get(oldest)!.release();
+        this.#sessions.delete(oldest);
+      }
+      const graph = scoreModel(this.#model.config, length, scored);
+      session = await Session.create(this.#ort, graph, { threads: this.#threads });
+    }
+    this.#sessions.delete(key);
+    this.#sessions.set(key, session);
+    return session;
+  }
+}
+
+/** Later positions do not reach earlier ones, so any filler will do. */
+function padded(values: readonly number[], length: number): Int32Array<ArrayBuffer> {
+  const result = new Int32Array(length);
+  result.set(values);
+  return result;
+}
+
+function roundUp(count: number, least: number): number {
+  return Math.max(least, 2 ** Math.ceil(Math.log2(count)));
+}
