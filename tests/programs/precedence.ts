@@ -32,29 +32,30 @@ export function wrong(
 }
 
 /**
- * Sends the instruction with all faults, then without the first one, and so on: each time the first
- * of those that are left must be the one that is reported. Without faults it must succeed.
+ * Sends the instruction with each fault alone and with all that come after it: it must be the one
+ * that is reported. Without faults the instruction must succeed.
  */
 export function assertPrecedence(
   chain: Chain,
   make: () => TransactionInstruction[],
   faults: Fault[],
 ): void {
-  for (let first = 0; first < faults.length; first++) {
-    const list = make();
-    const last = list[list.length - 1];
-    const broken = new TransactionInstruction({
-      ...last,
-      keys: last.keys.map((key) => ({ ...key })),
-      data: Buffer.from(last.data),
-    });
-    // The earlier fault of the same account is the one that stays visible.
-    for (const fault of faults.slice(first).reverse()) fault.apply(broken);
-    const result = chain.send(...list.slice(0, -1), broken);
-    const { error, name, account } = faults[first];
-    const expected = `fault ${first}: ${[error, name, account].join(" ")}`;
-    assert.equal(result.error, error, [expected, ...result.logs].join("\n"));
-    if (typeof error === "number" && name) assertError(result, error, name, account);
+  for (const [i, { error, name, account }] of faults.entries()) {
+    for (const present of [[faults[i]], faults.slice(i)]) {
+      const list = make();
+      const last = list[list.length - 1];
+      const broken = new TransactionInstruction({
+        ...last,
+        keys: last.keys.map((key) => ({ ...key })),
+        data: Buffer.from(last.data),
+      });
+      // The earlier fault of the same account is the one that stays visible.
+      for (const fault of present.toReversed()) fault.apply(broken);
+      const result = chain.send(...list.slice(0, -1), broken);
+      const expected = `fault ${i} of ${present.length}: ${[error, name, account].join(" ")}`;
+      assert.equal(result.error, error, [expected, ...result.logs].join("\n"));
+      if (typeof error === "number" && name) assertError(result, error, name, account);
+    }
   }
   chain.run(...make());
 }

@@ -241,7 +241,7 @@ Deno.test("participant_claim refuses in the order of the framework", () => {
     wrong(5, absent, [3012, "AccountNotInitialized", "participant"]),
     wrong(5, foreign, [3007, "AccountOwnedByWrongProgram", "participant"]),
     wrong(5, run.treasurerRun, [3002, "AccountDiscriminatorMismatch", "participant"]),
-    wrong(5, put("cut off", Buffer.from("208e6c4ff7b33606ff", "hex"), treasurer), [
+    wrong(5, put("cut off", Buffer.from("208e6c4ff7b33606" + "00".repeat(16), "hex"), treasurer), [
       3003,
       "AccountDidNotDeserialize",
       "participant",
@@ -287,6 +287,16 @@ Deno.test("a claim from another run fails, and so do unreadable coordinator acco
   account[8] = 1;
   chain.put(run.account, account.subarray(0, 119_159), run.ids.coordinator);
   assert.equal(chain.send(run.claim(user, 0n)).error, "ProgramFailedToComplete");
+  // What stands behind the end of the list does not count.
+  const stranger = participant(chain, run, "stranger");
+  account.set(stranger.toBytes(), 94_424);
+  account.writeBigUInt64LE(5n, 94_424 + 72);
+  chain.put(run.account, account, run.ids.coordinator);
+  collateral.mintTo(run.treasurerRun, 1n);
+  assertError(chain.send(run.claim(stranger, 1n)), 6000, "InvalidParameter");
+  account.writeBigUInt64LE(1n, 119_000);
+  chain.put(run.account, account, run.ids.coordinator);
+  chain.run(run.claim(stranger, 1n));
   // Earned less than claimed: cannot happen, and stops the program.
   chain.put(run.account, account, run.ids.coordinator);
   const { address } = run.readParticipant(user);

@@ -32,12 +32,17 @@ function badData(length: number): Fault[] {
   ];
 }
 
-/** Accounts that are not the borsh account that stands at `position`, in the order of the checks. */
+/**
+ * Accounts that are not the borsh account that stands at `position`, in the order of the checks.
+ * `length`: bytes of the shortest content that decodes.
+ */
 function badAccounts(
   chain: Chain,
   position: number,
-  [account, owner, discriminator]: [string, PublicKey, string],
+  [account, owner, discriminator, length]: [string, PublicKey, string, number],
 ): Fault[] {
+  const cutOff = new Uint8Array(length - 1);
+  cutOff.set(Buffer.from(discriminator, "hex"));
   const put = (name: string, data: Uint8Array, of = owner) => {
     const address = key(`${account} ${name}`);
     chain.put(address, data, of);
@@ -60,7 +65,7 @@ function badAccounts(
       "AccountDiscriminatorMismatch",
       account,
     ]),
-    wrong(position, put("cut off", Buffer.from(discriminator + "0000", "hex")), [
+    wrong(position, put("cut off", cutOff), [
       3003,
       "AccountDidNotDeserialize",
       account,
@@ -283,7 +288,13 @@ Deno.test("the coordinator's own rules hold in run_update", () => {
   assert.equal(run.state().clientVersion, "v3");
   // Paused at once: the order is update, rates, pause, version.
   chain.run(run.setPaused(false));
-  chain.run(run.update({ paused: true, clientVersion: "v4", earningRateTotalShared: 1n }));
+  const all = run.update({ paused: true, clientVersion: "v4", earningRateTotalShared: 1n });
+  assert.deepEqual(chain.run(all).logs.filter((line) => line.startsWith("Instruction")), [
+    "Instruction: RunUpdate",
+    "Instruction: SetFutureEpochRates",
+    "Instruction: SetPaused",
+    "Instruction: UpdateClientVersion",
+  ]);
   assert.equal(run.state().clientVersion, "v4");
 
   const owner = run.asOwner();
@@ -296,13 +307,18 @@ Deno.test("run_update refuses in the order of the framework", () => {
   const { chain, collateral, run } = rewardedRun();
   const { coordinator } = run.ids;
   const other = new RewardedRun(chain, collateral, "other").create();
-  const account = badAccounts(chain, 3, ["coordinator_account", coordinator, "ef21b1372c9b562b"]);
+  const account = badAccounts(chain, 3, [
+    "coordinator_account",
+    coordinator,
+    "ef21b1372c9b562b",
+    119_160,
+  ]);
   const make = () => [run.update({ config: TRACE_CONFIG })];
   assertPrecedence(chain, make, [
     ...badData(8 + 70),
     wrong(0, { isSigner: false }, [3010, "AccountNotSigner", "authority"]),
-    ...badAccounts(chain, 1, ["run", treasurerId(run.ids), "c7369b56eb73f6bd"]),
-    ...badAccounts(chain, 2, ["coordinator_instance", coordinator, "9c099910af181ffc"]),
+    ...badAccounts(chain, 1, ["run", treasurerId(run.ids), "c7369b56eb73f6bd", 193]),
+    ...badAccounts(chain, 2, ["coordinator_instance", coordinator, "9c099910af181ffc", 109]),
     // Not borsh: there is neither a check for absence nor one of the content.
     ...account.slice(1, 4),
     wrong(4, run.ids.authorizer, [3008, "InvalidProgramId", "coordinator_program"]),
@@ -332,7 +348,7 @@ Deno.test("participant_create: all zero but the bump, for anybody, once", () => 
     badData(8)[0],
     wrong(0, { isSigner: false }, [3010, "AccountNotSigner", "payer"]),
     wrong(1, { isSigner: false }, [3010, "AccountNotSigner", "user"]),
-    ...badAccounts(chain, 2, ["run", treasurerId(run.ids), "c7369b56eb73f6bd"]),
+    ...badAccounts(chain, 2, ["run", treasurerId(run.ids), "c7369b56eb73f6bd", 193]),
     wrong(4, TOKEN_PROGRAM_ID, [3008, "InvalidProgramId", "system_program"]),
     wrong(3, address, [2006, "ConstraintSeeds", "participant"]),
     wrong(0, { isWritable: false }, ["PrivilegeEscalation"]),

@@ -163,11 +163,11 @@ Deno.test("run_update does to a run what update does", () => {
   const results: Record<string, number> = {};
   fc.assert(
     fc.property(parts, (changes) => {
+      // Of nothing the treasurer makes no call, and the twins' nonces would differ.
+      fc.pre(Object.values(changes).some((part) => part !== null));
       const wrapped = chain.send(rewarded.update(changes));
       const direct = chain.send(updateInstruction({ ...plain.asOwner(), ...changes }));
-      const isEmpty = Object.values(changes).every((part) => part === null);
       assert.equal(wrapped.error, direct.error);
-      if (isEmpty) return; // no call, so no nonce either: the twins would differ
       results[`${direct.error}`] = (results[`${direct.error}`] ?? 0) + 1;
       same();
     }),
@@ -211,12 +211,14 @@ Deno.test("run_update refuses every encoding that update refuses", () => {
         // No rates, no pause, no version; nothing at all behind what is cut off.
         cut ? new Uint8Array(0) : new Uint8Array(4),
       ]);
+      // Unsigned: the treasurer gets no further than to decode, so its own 102 is what is seen.
+      wrapped.keys[0].isSigner = false;
       const [expected, found] = [chain.send(direct).error, chain.send(wrapped).error];
       reset();
       if (expected === 102) refused++;
       // A changed tag can move the end, and then the rest may not be what follows a model.
       if (found === 102 && expected !== 102) assert.ok(!data.equals(whole));
-      else assert.equal(found, expected);
+      else assert.equal(found, expected === 102 ? 102 : 3010);
     }),
     { numRuns: 300, seed: seed() },
   );
