@@ -44,6 +44,7 @@ export const command = defineCommand({
       summary: "deploy under this program keypair",
       placeholder: "<file>",
     }),
+    skipIdl: toggle({ summary: "do not publish the IDLs on chain", environment: [] }),
     maxLen: defaulted(
       integer({
         summary: "room of a new program, bytes",
@@ -72,12 +73,13 @@ export const command = defineCommand({
       deployPrograms(context, {
         programs,
         maxLength: settings.maxLen,
+        publishIdls: !settings.skipIdl,
         onProgress: (name, done, total) => progress.update(name, done, total),
       }));
     output.result(result, [
       ...(result.dryRun ? ["dry run, nothing was sent"] : []),
-      ...result.programs.flatMap(({ name, programId, action, signature, explorer }) => [
-        `${name} program id: ${programId} (${action})`,
+      ...result.programs.flatMap(({ name, programId, action, signature, explorer, idl }) => [
+        `${name} program id: ${programId} (${action}${idl === null ? "" : `, IDL ${idl}`})`,
         ...(signature === null ? [] : [`  signature ${signature}`]),
         ...(explorer === null ? [] : [`  ${explorer}`]),
       ]),

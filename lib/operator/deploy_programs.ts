@@ -2,7 +2,15 @@
 import { Keypair, PublicKey } from "@solana/web3.js";
 import { dirname, join } from "node:path";
 import { bindProgramIds, deployProgram, programHash, readProgram } from "../chain/deploy.ts";
-import { type ProgramIds, treasurerId } from "../chain/programs.ts";
+import {
+  authorizerIdl,
+  coordinatorIdl,
+  type ProgramIds,
+  treasurerId,
+  treasurerIdl,
+} from "../chain/programs.ts";
+import { type PublishedIdl, publishIdl } from "../chain/publish_idl.ts";
+import { TransactionFailedError } from "../chain/send.ts";
 import { loadWallet, writeWallet } from "../chain/wallet.ts";
 import { PsycheError } from "../error.ts";
 import { explorerLink } from "./cluster_key.ts";
@@ -36,6 +44,8 @@ export interface DeployOptions {
   };
   /** Room for later versions, bytes; only for new programs. */
   maxLength?: number;
+  /** Also put the IDLs of the programs that are ours on chain. */
+  publishIdls?: boolean;
   onProgress?: (program: ProgramName, done: number, total: number) => void;
 }
 
@@ -44,6 +54,11 @@ export interface DeployedProgram extends RecordedProgram {
   action: "unchanged" | "upgrade" | "deploy";
   /** Link to the transaction, on public clusters. */
   explorer: string | null;
+  /**
+   * What became of the IDL on chain: `refused` when somebody else holds its account or the program
+   * has no IDL instructions; `null` when it was not to be published.
+   */
+  idl: PublishedIdl["action"] | "refused" | null;
 }
 
 export interface DeployResult {
@@ -59,6 +74,9 @@ export const DEFAULT_MAX_LENGTH = 500_000;
 /** Size of the header in front of the bytes of a program or a buffer account. */
 const LOADER_HEADER = 45;
 
+/** More than the account of any of the IDLs has, bytes. */
+const MAX_IDL_ACCOUNT = 10_000;
+
 interface Plan {
   name: ProgramName;
   id: PublicKey;
@@ -67,6 +85,8 @@ interface Plan {
   /** Present for a new program. */
   keypair: Keypair | null;
   keyFile: string | null;
+  /** Whether we may upgrade it. */
+  ours: boolean;
 }
 
 interface Target {
@@ -87,7 +107,7 @@ export async function deployPrograms(
   options: DeployOptions,
 ): Promise<DeployResult> {
   const plans = await makePlans(context, options);
-  const lamportsNeeded = await estimateLamports(context, plans, options.maxLength);
+  const lamportsNeeded = await estimateLamports(context, plans, options);
   if (lamportsNeeded > 0) {
     throwProblems(await checkBalance(context, lamportsNeeded, "deploying the programs"));
   }
@@ -141,11 +161,12 @@ async function makePlans(context: OperatorContext, options: DeployOptions): Prom
     const { name, program, id, keypair, keyFile } = target;
     const so = bindProgramIds(program.so, idTable(name, ids));
     const existing = await readProgram(context.connection, id);
-    if (!existing.exists) return { name, id, action: "deploy", so, keypair, keyFile };
+    if (!existing.exists) return { name, id, action: "deploy", so, keypair, keyFile, ours: true };
+    const ours = existing.upgradeAuthority?.equals(context.payer.publicKey) ?? false;
     if (existing.sha256 === programHash(so)) {
-      return { name, id, action: "unchanged", so, keypair: null, keyFile };
+      return { name, id, action: "unchanged", so, keypair: null, keyFile, ours };
     }
-    if (!existing.upgradeAuthority?.equals(context.payer.publicKey)) {
+    if (!ours) {
       throw new PsycheError(
         "PROGRAM_NOT_OURS",
         `The program ${id.toBase58()} (${name}) may be upgraded only by ` +
@@ -153,7 +174,7 @@ async function makePlans(context: OperatorContext, options: DeployOptions): Prom
           `another --${name}-keypair.`,
       );
     }
-    return { name, id, action: "upgrade", so, keypair: null, keyFile };
+    return { name, id, action: "upgrade", so, keypair: null, keyFile, ours };
   }));
 }
 
@@ -208,12 +229,13 @@ async function loadOrMakeKey(path: string, dryRun: boolean): Promise<Keypair> {
 async function estimateLamports(
   context: OperatorContext,
   plans: Plan[],
-  maxLength = DEFAULT_MAX_LENGTH,
+  { maxLength = DEFAULT_MAX_LENGTH, publishIdls = false }: DeployOptions,
 ): Promise<number> {
   const rent = (bytes: number) => context.connection.getMinimumBalanceForRentExemption(bytes);
   let total = 0;
-  for (const { action, so } of plans) {
+  for (const { action, so, ours } of plans) {
     if (action === "unchanged") continue;
+    if (publishIdls && ours) total += await rent(MAX_IDL_ACCOUNT) + 20 * 10_000;
     // A write transaction carries about 900 bytes and costs one or two signatures.
     total += Math.ceil(so.length / 900 + 3) * 10_000 + await rent(LOADER_HEADER + so.length);
     if (action === "deploy") total += await rent(LOADER_HEADER + Math.max(maxLength, so.length));
@@ -228,8 +250,10 @@ async function carryOut(
 ): Promise<DeployedProgram> {
   const { name, id, action, so, keypair, keyFile } = plan;
   const described = { name, action, programId: id.toBase58(), sha256: programHash(so), keyFile };
-  if (action === "unchanged" || context.dryRun) {
-    return { ...described, signature: null, explorer: null };
+  if (context.dryRun) return { ...described, signature: null, explorer: null, idl: null };
+  if (action === "unchanged") {
+    const idl = await publish(context, plan, options);
+    return { ...described, signature: null, explorer: null, idl };
   }
   const { connection, payer, signal } = context;
   const { signature } = await deployProgram({
@@ -245,5 +269,32 @@ async function carryOut(
     },
     signal,
   });
-  return { ...described, signature, explorer: explorerLink(context.cluster, signature) };
+  const idl = await publish(context, plan, options);
+  return { ...described, signature, explorer: explorerLink(context.cluster, signature), idl };
+}
+
+const IDLS = { authorizer: authorizerIdl, coordinator: coordinatorIdl, treasurer: treasurerIdl };
+
+/** A program without its IDL on chain works as well: a refusal is reported, not thrown. */
+async function publish(
+  context: OperatorContext,
+  { name, id, ours }: Plan,
+  options: DeployOptions,
+): Promise<DeployedProgram["idl"]> {
+  if (!options.publishIdls || !ours) return null;
+  try {
+    const { action } = await publishIdl({
+      connection: context.connection,
+      payer: context.payer,
+      programId: id,
+      idl: IDLS[name],
+      priorityFeeMicroLamports: context.priorityFeeMicroLamports,
+      signal: context.signal,
+    });
+    return action;
+  } catch (error) {
+    const isNotOurs = error instanceof PsycheError && error.code === "IDL_NOT_OURS";
+    if (isNotOurs || error instanceof TransactionFailedError) return "refused";
+    throw error;
+  }
 }
