@@ -29,7 +29,7 @@ if (import.meta.main) {
     run: (command) =>
       withReader(command, async ({ connection, cluster, programIds }) => {
         const { settings, output, signal, runtime } = command;
-        const local = cluster.startsWith("localnet");
+        const local = settings.faucet || cluster.startsWith("localnet");
         const wallet = await findClientWallet(command, runtime, {
           freshKeyDirectory: local
             ? settings.keyDirectory ?? join(".psyche", "keys", cluster)

@@ -86,8 +86,12 @@ export const TRAIN_FLAGS = {
   checkpointDir: text({ summary: "save each epoch's weights below it", placeholder: "<dir>" }),
   logs,
   writeLog: text({ summary: "append the events as JSON lines to a file", placeholder: "<file>" }),
+  faucet: toggle({ summary: "make a wallet when none is given and fill it, as on a localnet" }),
   airdropSol: defaulted(
-    decimal({ summary: "on a localnet, fill the wallet up to this many SOL", max: 1000 }),
+    decimal({
+      summary: "on a localnet or with --faucet, fill the wallet up to this many SOL",
+      max: 1000,
+    }),
     "10",
   ),
   priorityFee: integer({

@@ -1,0 +1,18 @@
+import type { Model } from "../protocol/coordinator_state.ts";
+
+/**
+ * Training data addressed to a localnet at its default address is addressed to `rpcUrl` instead, where
+ * the same localnet answers under the name that clients elsewhere know (a container network, say).
+ */
+export function withServedData(model: Model, rpcUrl: string): Model {
+  const { dataLocation } = model;
+  if (dataLocation.kind !== "Http" || dataLocation.location.kind !== "SingleUrl") return model;
+  const { url } = dataLocation.location;
+  if (!/^http:\/\/(127\.0\.0\.1|localhost):8899\//.test(url)) return model;
+  const moved = new URL(url);
+  moved.host = new URL(rpcUrl).host;
+  return {
+    ...model,
+    dataLocation: { ...dataLocation, location: { kind: "SingleUrl", url: moved.href } },
+  };
+}
