@@ -10,7 +10,7 @@ export interface TextPart {
 }
 
 /** Characters of a part of a long document. */
-const PART = 1 << 18;
+const PART = 1 << 15;
 /** Characters of one JSON line. */
 const MAX_LINE = 1 << 28;
 

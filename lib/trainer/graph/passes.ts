@@ -37,6 +37,18 @@ export function dropDeadNodes(
   return { nodes: live.reverse(), used };
 }
 
+/** What has to be executed for `outputs` (by output name), each as the tensor that stands for it. */
+export function liveNodes(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
+  const merged = mergeEqualNodes(graph.nodes);
+  const results = Object.entries(outputs).map(([name, tensor]) => {
+    if (graph.inputs.some((input) => input.name === name)) {
+      throw graphError(`Output ${name} has the name of an input`);
+    }
+    return { name, tensor: merged.replaced.get(tensor) ?? tensor };
+  });
+  return { results, ...dropDeadNodes(merged.nodes, results.map((result) => result.tensor)) };
+}
+
 /**
  * Serialises the part of `graph` that computes `outputs` (by output name).
  *
@@ -46,14 +58,7 @@ export function compile(
   graph: Graph,
   outputs: Readonly<Record<string, Tensor>>,
 ): Uint8Array<ArrayBuffer> {
-  const merged = mergeEqualNodes(graph.nodes);
-  const results = Object.entries(outputs).map(([name, tensor]) => {
-    if (graph.inputs.some((input) => input.name === name)) {
-      throw graphError(`Output ${name} has the name of an input`);
-    }
-    return { name, tensor: merged.replaced.get(tensor) ?? tensor };
-  });
-  const { nodes, used } = dropDeadNodes(merged.nodes, results.map((result) => result.tensor));
+  const { results, nodes, used } = liveNodes(graph, outputs);
   return encodeModel({
     name: "psyche",
     inputs: graph.inputs.filter((input) => used.has(input)),

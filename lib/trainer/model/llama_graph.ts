@@ -33,12 +33,22 @@ export function trainingModel(
   shape: BatchShape,
   float: FloatType = "float32",
 ): Uint8Array<ArrayBuffer> {
+  const { graph, outputs } = trainingGraph(config, shape, float);
+  return compile(graph, outputs);
+}
+
+/** {@linkcode trainingModel} before it is serialised. */
+export function trainingGraph(
+  config: LlamaConfig,
+  shape: BatchShape,
+  float: FloatType = "float32",
+): { graph: Graph; outputs: Record<string, Tensor> } {
   const graph = new Graph(float);
   const weights = declareWeights(graph, config);
   const loss = nextTokenLoss(graph, weights, config, shape);
   const found = gradients(loss, [...weights.values()]);
   const named = [...weights.keys()].map((name, i) => [gradientName(name), found[i]]);
-  return compile(graph, { loss, ...Object.fromEntries(named) });
+  return { graph, outputs: { loss, ...Object.fromEntries(named) } };
 }
 
 /** The inputs of {@linkcode trainingModel} with `loss` as the only output. */

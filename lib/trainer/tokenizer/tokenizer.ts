@@ -49,3 +49,17 @@ export function loadTokenizer(json: string): Tokenizer {
     },
   };
 }
+
+/** Loads a tokenizer.json file. @throws PsycheError `TOKENIZER_INVALID` */
+export async function readTokenizer(path: string): Promise<Tokenizer> {
+  try {
+    return loadTokenizer(await Deno.readTextFile(path));
+  } catch (cause) {
+    if (cause instanceof PsycheError) throw cause;
+    throw new PsycheError(
+      "TOKENIZER_INVALID",
+      `${path} cannot be read; give the path of a tokenizer.json.`,
+      { cause },
+    );
+  }
+}

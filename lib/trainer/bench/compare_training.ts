@@ -1,0 +1,174 @@
+/** Training steps of this toolkit, of a large matrix product and of PyTorch, measured in turns. */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { matrixFlops } from "../graph/matrix_flops.ts";
+import { estimateMemory } from "../memory_estimate.ts";
+import { initModel } from "../model/init.ts";
+import { trainingGraph } from "../model/llama_graph.ts";
+import { type BenchCase, PRODUCT_EDGE } from "./bench_case.ts";
+import { type Action, Contestant, type ContestantTask, type Measurement } from "./contestant.ts";
+
+export interface CompareOptions {
+  repetitions: number;
+  threads: number;
+  /** A Python with torch; null leaves the comparison out. */
+  python: string | null;
+  onMeasured?: (done: number, total: number) => void;
+}
+
+/** Milliseconds of one action over all repetitions. */
+export interface Times {
+  min: number;
+  median: number;
+}
+
+export interface Comparison {
+  name: string;
+  parameters: number;
+  tokens: number;
+  /** Floating point operations of the matrix products of one step. */
+  flops: number;
+  /** AdamW: forward, backward, clipping, update. */
+  step: Times;
+  /** Share of the step outside the runtime, by the medians: clipping and update. */
+  outsideRuntime: number;
+  product: Times;
+  /** Rate of the step's products within the runtime over that of the large product, by the minima. */
+  efficiency: number;
+  distroStep: Times;
+  /** Part of a DisTrO step that is not the model's forward and backward pass. */
+  distroOverhead: Times;
+  /** Results of three clients. */
+  distroApply: Times;
+  /** (overhead + apply) / (step + apply), by the medians. */
+  distroShare: number;
+  peakBytes: number;
+  distroPeakBytes: number;
+  estimatedBytes: number;
+  torch: {
+    step: Times;
+    product: Times;
+    peakBytes: number;
+    /** PyTorch's time over ours: above 1, this toolkit is faster. */
+    ratio: Times;
+    /** Difference of the losses of the first step, which both compute from the same weights. */
+    lossDifference: number;
+  } | null;
+}
+
+/** Steps before the first that counts. */
+const WARM_UP = 2;
+
+/**
+ * Measures one case. The processes take turns, step by step, so that what else the machine does
+ * meets all of them alike.
+ *
+ * @throws PsycheError `BENCH_PROCESS_ENDED`
+ */
+export async function compareTraining(
+  { name, config, batch, sequenceLength }: BenchCase,
+  { repetitions, threads, python, onMeasured }: CompareOptions,
+): Promise<Comparison> {
+  const directory = await Deno.makeTempDir({ prefix: "psyche-bench-" });
+  const started: Contestant[] = [];
+  try {
+    await initModel(join(directory, "model"), config, 1);
+    const task = {
+      directory: join(directory, "model"),
+      batch,
+      sequenceLength,
+      threads,
+      productEdge: PRODUCT_EDGE,
+    };
+    const start = (command: string[], optimizer: ContestantTask["optimizer"]) => {
+      const contestant = new Contestant(command, { ...task, optimizer });
+      started.push(contestant);
+      return contestant;
+    };
+    const own = [Deno.execPath(), "run", "--allow-all", besideThis("toolkit_contestant.ts")];
+    const adamw = start(own, "adamw");
+    const distro = start(own, "distro");
+    const torch = python === null
+      ? null
+      : start([python, besideThis("torch_contestant.py")], "adamw");
+    const turns: [string, Contestant, Action][] = [
+      ["step", adamw, "step"],
+      ...(torch === null ? [] : [["torch step", torch, "step"] as [string, Contestant, Action]]),
+      ["distro step", distro, "step"],
+      ["distro apply", distro, "apply"],
+      ["product", adamw, "product"],
+      ...(torch === null ? [] : [["torch product", torch, "product"] as typeof turns[number]]),
+    ];
+    const measured = new Map<string, Measurement[]>(turns.map(([key]) => [key, []]));
+    for (let i = 0; i < WARM_UP + repetitions; i++) {
+      for (const [key, contestant, action] of turns) {
+        measured.get(key)!.push(await contestant.measure(action));
+      }
+      onMeasured?.(i + 1, WARM_UP + repetitions);
+    }
+
+    const of = (key: string, value = (m: Measurement) => m.milliseconds) =>
+      times(measured.get(key)!.slice(WARM_UP).map(value));
+    const peak = (key: string) => measured.get(key)!.at(-1)!.peakBytes;
+    const { graph, outputs } = trainingGraph(config, { batch, sequenceLength });
+    const flops = matrixFlops(graph, outputs);
+    const step = of("step");
+    const stepRuntime = of("step", (m) => m.runtimeMilliseconds);
+    const product = of("product");
+    const distroStep = of("distro step");
+    // A DisTrO step runs the same graph as an AdamW step; what it takes longer is DisTrO's.
+    const overhead = (i: "min" | "median") => Math.max(0, distroStep[i] - stepRuntime[i]);
+    const apply = of("distro apply");
+    const shape = { sequenceLength, microBatchSize: batch };
+    const estimate = estimateMemory(config, { ...shape, optimizer: ADAMW });
+    return {
+      name,
+      parameters: estimate.parameters,
+      tokens: batch * sequenceLength,
+      flops,
+      step,
+      outsideRuntime: 1 - stepRuntime.median / step.median,
+      product,
+      efficiency: flops / stepRuntime.min / (2 * PRODUCT_EDGE ** 3 / product.min),
+      distroStep,
+      distroOverhead: { min: overhead("min"), median: overhead("median") },
+      distroApply: apply,
+      distroShare: (overhead("median") + apply.median) / (distroStep.median + apply.median),
+      peakBytes: peak("step"),
+      distroPeakBytes: peak("distro apply"),
+      estimatedBytes: estimate.totalBytes,
+      torch: torch === null ? null : {
+        step: of("torch step"),
+        product: of("torch product"),
+        peakBytes: peak("torch step"),
+        ratio: {
+          min: of("torch step").min / step.min,
+          median: of("torch step").median / step.median,
+        },
+        lossDifference: Math.abs(
+          measured.get("torch step")![0].loss! - measured.get("step")![0].loss!,
+        ),
+      },
+    };
+  } finally {
+    await Promise.all(started.map((contestant) => contestant.end()));
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const ADAMW = {
+  kind: "AdamW",
+  betas: [0.9, 0.95],
+  weightDecay: 0.1,
+  eps: 1e-8,
+  clipGradNorm: 1,
+} as const satisfies Parameters<typeof estimateMemory>[1]["optimizer"];
+
+function besideThis(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url));
+}
+
+function times(values: number[]): Times {
+  const sorted = values.toSorted((a, b) => a - b);
+  return { min: sorted[0], median: sorted[sorted.length >> 1] };
+}

@@ -1,0 +1,94 @@
+/** This toolkit's trainer as a measured process; see contestant.ts. */
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { gemm } from "../graph/linear.ts";
+import { compile } from "../graph/passes.ts";
+import { Graph } from "../graph/tensor.ts";
+import { loadOnnxRuntime } from "../runtime/onnx_runtime.ts";
+import { Session } from "../runtime/session.ts";
+import type { DistroResult } from "../trainer.ts";
+import { TrainingEngine } from "../training_engine.ts";
+import { BENCH_RATE as lr } from "./bench_case.ts";
+import type { Action, ContestantTask, Measurement } from "./contestant.ts";
+
+const task: ContestantTask = JSON.parse(Deno.args[0]);
+const { batch, sequenceLength, threads } = task;
+
+const ort = await loadOnnxRuntime();
+let runtimeMilliseconds = 0;
+const run = ort.InferenceSession.prototype.run as (...values: unknown[]) => Promise<unknown>;
+ort.InferenceSession.prototype.run = async function (...values: unknown[]) {
+  const start = performance.now();
+  try {
+    return await run.apply(this, values);
+  } finally {
+    runtimeMilliseconds += performance.now() - start;
+  }
+} as typeof ort.InferenceSession.prototype.run;
+
+const engine = await TrainingEngine.create({
+  model: { directory: task.directory },
+  sequenceLength,
+  microBatchSize: batch,
+  threads,
+  device: "cpu",
+  optimizer: task.optimizer === "adamw"
+    ? { kind: "AdamW", betas: [0.9, 0.95], weightDecay: 0.1, eps: 1e-8, clipGradNorm: 1 }
+    : {
+      kind: "Distro",
+      clipGradNorm: 1,
+      weightDecay: null,
+      compressionDecay: 0.999,
+      compressionTopk: 8,
+      compressionChunk: 64,
+      quantize1bit: true,
+    },
+});
+const { vocabSize } = engine.summary();
+const tokens = Int32Array.from({ length: batch * sequenceLength }, (_, i) => i * i % vocabSize);
+const results: DistroResult[] = [];
+let round = 0;
+let product: (() => Promise<void>) | undefined;
+
+async function createProduct(): Promise<() => Promise<void>> {
+  const n = task.productEdge;
+  const graph = new Graph();
+  const model = compile(graph, { y: gemm(graph.input("a", [n, n]), graph.input("b", [n, n])) });
+  const session = await Session.create(ort, model, { threads });
+  const [a, b, y] = [0.5, 0.25, 0].map((value) => new Float32Array(n * n).fill(value));
+  return () => session.run(new Map([["a", a], ["b", b]]), new Map([["y", y]]));
+}
+
+const actions: Record<Action, () => Promise<number | void>> = {
+  product: async () => await (product ??= await createProduct())(),
+  async step() {
+    const request = { step: ++round, round, tokens, batch, lr, previousLr: lr };
+    const { loss, result } = await engine.train({ ...request, resetOptimizer: false }, () => false);
+    results.push(result);
+    if (results.length > 3) results.shift();
+    return loss;
+  },
+  apply: () => Promise.resolve(void engine.apply({ lr, results })),
+};
+
+function peakBytes(): number {
+  try {
+    const [, kilobytes] = readFileSync("/proc/self/status", "utf8").match(/VmHWM:\s+(\d+)/)!;
+    return 1024 * Number(kilobytes);
+  } catch {
+    return Deno.memoryUsage().rss;
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const action: Action = JSON.parse(line);
+  runtimeMilliseconds = 0;
+  const start = performance.now();
+  const loss = await actions[action]();
+  const milliseconds = performance.now() - start;
+  const answer = { milliseconds, runtimeMilliseconds, peakBytes: peakBytes(), loss };
+  console.log(JSON.stringify(answer satisfies Omit<Measurement, "loss">));
+}
+await engine.release();
+Deno.exit(0);
