@@ -169,8 +169,8 @@ function treasurerParts() {
   return { ...parts, owner, create };
 }
 
-/** A run of the treasurer; "A" has earned 500 points and there are 1000 to pay out. */
-function treasurerRun() {
+/** A run of the treasurer; "A", the last client, has earned 500 points, and the vault holds 1000. */
+function treasurerRun(clients = 1) {
   const parts = treasurerParts();
   const { chain, runId, coordinatorAccount } = parts;
   chain.run(...parts.create);
@@ -179,9 +179,10 @@ function treasurerRun() {
   token(chain, parts.collateralMint, [run, 1000n], [user, 0n]);
   const data = chain.data(coordinatorAccount);
   const view = new DataView(data.buffer, data.byteOffset);
-  data.set(user.toBytes(), 94_424);
-  view.setBigUint64(94_424 + 72, 500n, true);
-  view.setBigUint64(119_000, 1n, true);
+  const entry = 94_424 + 96 * (clients - 1);
+  data.set(user.toBytes(), entry);
+  view.setBigUint64(entry + 72, 500n, true);
+  view.setBigUint64(119_000, BigInt(clients), true);
   chain.put(coordinatorAccount, data, chain.ids.coordinator);
   const participant = treasurer.participantCreateInstruction({
     runId,
@@ -189,6 +190,14 @@ function treasurerRun() {
     user,
   });
   return { ...parts, user, run, participant };
+}
+
+/** A claim of the last of `clients` clients. */
+export function claimScene(clients = 1): Scene {
+  const { chain, participant, ...run } = treasurerRun(clients);
+  chain.run(participant);
+  const claim = { ...run, claimEarnedPoints: 300n };
+  return { chain, instruction: treasurer.participantClaimInstruction(claim) };
 }
 
 /** One scene an instruction, by the IDL's names; every call makes a chain of its own. */
@@ -310,12 +319,7 @@ export const SCENES: Record<ProgramName, Record<string, () => Scene>> = {
       const { chain, participant } = treasurerRun();
       return { chain, instruction: participant };
     },
-    participant_claim() {
-      const { chain, participant, ...run } = treasurerRun();
-      chain.run(participant);
-      const claim = { ...run, claimEarnedPoints: 300n };
-      return { chain, instruction: treasurer.participantClaimInstruction(claim) };
-    },
+    participant_claim: () => claimScene(),
   },
 };
 
