@@ -1,44 +1,29 @@
 import { PsycheError } from "../error.ts";
 import type { EventSink } from "../events/event.ts";
 import type { PeerNetwork } from "../p2p/peer_network.ts";
-import { batchIdText } from "../protocol/assignment.ts";
-import { BLOOM_KEYS } from "../protocol/bloom.ts";
-import { batchSizeAt } from "../protocol/batch_size.ts";
+import { quorum } from "../protocol/consensus.ts";
 import {
-  type BatchId,
   ClientState,
   type CoordinatorState,
   type NodeIdentity,
   RunState,
 } from "../protocol/coordinator_state.ts";
-import { quorum } from "../protocol/consensus.ts";
-import { coldStartBounds, trainingRates } from "../protocol/learning_rate.ts";
-import { merkleRoot } from "../protocol/merkle.ts";
 import {
   currentRound,
   epochClientIndex,
   isHalted,
   pendingClients,
-  previousRound,
   runStateText,
 } from "../protocol/run_state.ts";
 import type { Trainer } from "../trainer/trainer.ts";
-import { applyRound } from "./apply_round.ts";
-import { unhealthyMembers } from "./health.ts";
+import { type EpochContext, EpochRun, type SequenceSource } from "./epoch_run.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { ModelSource } from "./model_source.ts";
 import { versionProblem } from "./preflight.ts";
 import { ResultExchange } from "./result_exchange.ts";
-import { roundKey, RoundRecord } from "./round_record.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
 import { Ticker } from "./ticker.ts";
-import { RoundStatistics, warmupWitnessContent, witnessContent } from "./witnessing.ts";
-
-/** Reads training sequences; see lib/trainer/data. */
-export interface SequenceSource {
-  /** Row-major [sequences of the batch, sequenceLength] token ids. */
-  read(batch: BatchId, signal?: AbortSignal): Promise<Int32Array>;
-}
+import { RoundStatistics } from "./witnessing.ts";
 
 export interface TrainingClientOptions {
   identity: NodeIdentity;
@@ -48,7 +33,7 @@ export interface TrainingClientOptions {
   data: SequenceSource;
   /** Own version; a run that wants another one is refused with exit code 10. Undefined accepts all. */
   clientVersion?: string;
-  /** Called at the end of each epoch with the step whose weights the trainer holds. */
+  /** Called at the end of each epoch with the weights that the next one starts from. */
   saveCheckpoint?: (trainer: Trainer, state: CoordinatorState) => Promise<void>;
   emit: EventSink;
 }
@@ -75,35 +60,15 @@ const FINAL_JOIN_ERRORS = new Set([
   "AUTHORIZATION_MISSING",
   "INSUFFICIENT_FUNDS",
 ]);
-/** Shortest time to look for an accepted result that has not arrived, wall milliseconds. */
-const MINIMUM_PATIENCE = 5_000;
 /** Failed joins after which the client gives up, and the wait between two of them. */
 const MAX_JOIN_FAILURES = 5;
 const JOIN_RETRY_MILLISECONDS = 1_000;
 
-/** What the client does in the epoch that it takes part in. */
-interface Participation {
-  epoch: number;
-  startTimestamp: bigint;
-  trainer: Trainer;
-  /** Key of the round that was entered last, null in Warmup. */
-  round: string | null;
-  /** Aborted when the round's training time is over. */
-  training: AbortController;
-  /** True once the own share of the current round is trained (or there is none). */
-  trained: boolean;
-  announcedFinished: boolean;
-  witnessed: boolean;
-  /** Apply and training of one round after the other. */
-  work: Promise<void>;
-}
-
 /**
- * The life of one training client, from the first state of the run to its end:
- * docs/protocol/client-lifecycle.md sections 2 to 8.
- *
- * Rounds are identified by (epoch, height), so a missed update is noticed: the client then leaves the
- * epoch and comes back with the weights of its peers, instead of training on other weights than they.
+ * The life of one training client, from the first state of the run to its end: it joins, takes part in
+ * epoch after epoch ({@linkcode EpochRun}), ticks when the chain needs it. Whatever goes wrong in an
+ * epoch costs that epoch only: the client comes back at the next one with the weights of its peers.
+ * docs/protocol/client-lifecycle.md sections 2, 3 and 8.
  */
 export class TrainingClient {
   readonly #options: TrainingClientOptions;
@@ -115,7 +80,7 @@ export class TrainingClient {
   #state: CoordinatorState | null = null;
   #stateKey = "";
   #waitingReason = "";
-  #part: Participation | null = null;
+  #epoch: EpochRun | null = null;
   /** Epoch (start time) in which this client gave up; it takes part again in the next one. */
   #leftEpoch: bigint | null = null;
   #preparing = false;
@@ -140,7 +105,7 @@ export class TrainingClient {
       format: () => options.model.resultFormat(),
       emit: options.emit,
       clockRate: options.chain.clockRate,
-      onProgress: () => this.#progress(),
+      onProgress: () => this.#epoch?.progress(),
     });
     options.network.onRequest(async (_from, request) => {
       const text = new TextDecoder().decode(request);
@@ -169,15 +134,20 @@ export class TrainingClient {
     } finally {
       this.#end.abort();
       this.#ticker.stop();
-      this.#part?.training.abort();
+      const last = this.#epoch?.close();
       this.#exchange.close();
-      await Promise.allSettled([watching, this.#part?.work, this.#closing]);
+      await Promise.allSettled([watching, last, this.#closing]);
     }
   }
 
   #fail(error: unknown): void {
     this.#fatal ??= error;
     this.#end.abort();
+  }
+
+  /** Handles the last state once more, after something that it waited for is done. */
+  #again(): void {
+    if (this.#state) this.#mailbox.put(this.#state);
   }
 
   #handle(state: CoordinatorState): void {
@@ -191,19 +161,15 @@ export class TrainingClient {
         this.#finished = true;
         this.#end.abort();
       });
-      return;
-    }
-    if (isHalted(state.runState)) {
+    } else if (isHalted(state.runState)) {
       this.#closeEpoch(state);
       this.#checkVersion(state);
-      return this.#waiting(`the run is ${runStateText(state.runState).toLowerCase()}`);
-    }
-    if (state.runState === RunState.WaitingForMembers) {
+      this.#waiting(`the run is ${runStateText(state.runState).toLowerCase()}`);
+    } else if (state.runState === RunState.WaitingForMembers) {
       this.#closeEpoch(state);
       this.#checkVersion(state);
-      return this.#prepareAndJoin(state);
-    }
-    this.#takePart(state);
+      this.#prepareAndJoin(state);
+    } else this.#takePart(state);
   }
 
   // --- outside of an epoch -------------------------------------------------------------------------
@@ -222,12 +188,10 @@ export class TrainingClient {
   #prepareAndJoin(state: CoordinatorState): void {
     const { model, chain, identity } = this.#options;
     if (!model.ready(state)) {
-      if (this.#preparing) return;
-      this.#preparing = true;
-      model.prepare(state, this.#end.signal)
-        .then(() => this.#again(), (error) => this.#fail(error))
-        .finally(() => this.#preparing = false);
-      return;
+      return this.#prepare(async () => {
+        await model.prepare(state, this.#end.signal);
+        this.#again();
+      });
     }
     const { nextActive } = state.clientsState;
     if (this.#joining || this.#joinedAs === nextActive || isJoined(state, identity)) return;
@@ -243,20 +207,21 @@ export class TrainingClient {
       .finally(() => this.#joining = false);
   }
 
+  /** Runs one preparation at a time, in the background; it must handle its expected errors itself. */
+  #prepare(work: () => Promise<void>): void {
+    if (this.#preparing) return;
+    this.#preparing = true;
+    work().catch((error) => this.#fail(error)).finally(() => this.#preparing = false);
+  }
+
   /** Tries again while that can help: the waiting window may be longer than a failure. */
   #joinFailed(error: unknown): void {
     if (this.#end.signal.aborted) return;
     const code = error instanceof PsycheError ? error.code : "JOIN_FAILED";
     const final = FINAL_JOIN_ERRORS.has(code) || ++this.#joinFailures >= MAX_JOIN_FAILURES;
     if (final) return this.#fail(error);
-    const message = error instanceof Error ? error.message : String(error);
-    this.#options.emit({ type: "transaction_failed", name: "join_run", code, message });
+    this.#reportFailure("join_run", code, error);
     setTimeout(() => this.#again(), JOIN_RETRY_MILLISECONDS);
-  }
-
-  /** Handles the last state once more, after something that it waited for is done. */
-  #again(): void {
-    if (this.#state) this.#mailbox.put(this.#state);
   }
 
   #waiting(reason: string): void {
@@ -272,7 +237,7 @@ export class TrainingClient {
     const index = epochClientIndex(state, identity.signer);
     const member = state.epochState.clients[index];
     if (!member) {
-      if (this.#part) this.#leave(state, "the coordinator no longer lists this client");
+      if (this.#epoch) this.#leave(state, "the coordinator no longer lists this client");
       return this.#waiting("the current epoch runs without this client; it joins at the next");
     }
     if (member.id.p2pIdentity.toHex() !== identity.p2pIdentity.toHex()) {
@@ -284,246 +249,66 @@ export class TrainingClient {
       );
     }
     if (this.#leftEpoch === state.epochState.startTimestamp) return;
-    if (member.state !== ClientState.Healthy && state.runState !== RunState.Cooldown) {
+    if (state.runState === RunState.Cooldown) return this.#cooldown(state);
+    if (member.state !== ClientState.Healthy) {
       return this.#leave(state, "the coordinator marked this client as not healthy");
     }
-    switch (state.runState) {
-      case RunState.Warmup:
-        return this.#warmup(state, index);
-      case RunState.RoundTrain:
-      case RunState.RoundWitness:
-        return this.#round(state, index);
-      case RunState.Cooldown:
-        return this.#cooldown(state);
+    if (this.#epoch?.startTimestamp === state.epochState.startTimestamp) {
+      return this.#epoch.update(state, index);
     }
-  }
-
-  #warmup(state: CoordinatorState, index: number): void {
-    if (this.#part?.startTimestamp === state.epochState.startTimestamp) {
-      return this.#checkWarmup(this.#part, index);
-    }
-    if (this.#preparing) return;
-    this.#preparing = true;
-    this.#options.model.load(state, this.#end.signal)
-      .then((trainer) => this.#begin(state, index, trainer), (error) => {
-        if (error instanceof PsycheError && error.code.startsWith("MODEL_")) {
-          this.#leave(state, error.message);
-        } else this.#fail(error);
-      })
-      .finally(() => this.#preparing = false);
-  }
-
-  /** The model is there: tells the others, and the chain once all of them are ready. */
-  async #begin(state: CoordinatorState, index: number, trainer: Trainer): Promise<void> {
-    const now = this.#state;
-    if (
-      now?.runState !== RunState.Warmup ||
-      now.epochState.startTimestamp !== state.epochState.startTimestamp
-    ) return this.#leave(state, "loading the model took longer than the warmup");
-    const record = RoundRecord.warmup(state);
-    this.#exchange.begin(record);
-    this.#part = {
-      epoch: state.progress.epoch,
-      startTimestamp: state.epochState.startTimestamp,
-      trainer,
-      round: null,
-      training: new AbortController(),
-      trained: true,
-      announcedFinished: true,
-      witnessed: false,
-      work: Promise.resolve(),
-    };
-    await this.#exchange.announceFinished(record, index, merkleRoot(record.broadcastHashes));
-    this.#again();
-  }
-
-  #checkWarmup(part: Participation, index: number): void {
-    const record = this.#exchange.current;
-    if (part.witnessed || part.round !== null || !record?.allFinished) return;
-    part.witnessed = true;
-    const content = warmupWitnessContent(record, index);
-    this.#send("warmup_witness", (signal) => this.#options.chain.warmupWitness(content, signal));
-  }
-
-  #round(state: CoordinatorState, index: number): void {
-    const part = this.#part;
-    if (!part || part.startTimestamp !== state.epochState.startTimestamp) {
+    if (state.runState !== RunState.Warmup) {
       return this.#leave(state, "the model was not ready when training began");
     }
-    const { height } = currentRound(state);
-    const key = roundKey(state.progress.epoch, height);
-    if (part.round !== key) {
-      const expected = part.round === null ? 0 : this.#exchange.current!.height + 1;
-      if (height !== expected) {
-        return this.#leave(state, `round ${expected} was missed (now round ${height})`);
-      }
-      this.#enterRound(state, part, index);
-    }
-    if (state.runState === RunState.RoundWitness) {
-      part.training.abort();
-      if (!part.witnessed) this.#witness(state, part, index);
-    } else this.#progress();
+    this.#prepare(() => this.#begin(state));
   }
 
-  /** Client-lifecycle.md section 7.2: apply, health check, rotate, train. */
-  #enterRound(state: CoordinatorState, part: Participation, index: number): void {
-    const { emit, model } = this.#options;
-    model.trainingBegins();
-    const record = RoundRecord.current(state, randomBloomKeys);
-    const trained = record.height >= 2 ? this.#exchange.previous : null;
-    const witnesses = previousRound(state)?.witnesses ?? [];
-    if (trained && part.witnessed) this.#reportUnhealthy(state, trained);
-    this.#exchange.rotate(record);
-    part.training.abort();
-    const training = new AbortController();
-    const batches = record.batchesOf(index);
-    Object.assign(part, {
-      round: record.key,
-      training,
-      trained: false,
-      announcedFinished: false,
-      witnessed: false,
-    });
-    emit({
-      type: "round",
-      epoch: record.epoch,
-      round: record.height,
-      step: record.step,
-      batches: batches.map(batchIdText),
-      witness: record.committee?.isWitness(index) ?? false,
-    });
-    this.#reportPeers();
-    const signal = AbortSignal.any([training.signal, this.#end.signal]);
-    // Peers keep results for two more rounds, so a missing one is worth asking for as long.
-    const patience = Number(state.config.maxRoundTrainTime) * 1000 / this.#options.chain.clockRate;
-    const deadline = AbortSignal.any([
-      AbortSignal.timeout(Math.max(MINIMUM_PATIENCE, patience)),
-      this.#end.signal,
-    ]);
-    part.work = part.work.then(async () => {
-      if (trained) {
-        await applyRound({
-          state,
-          record: trained,
-          witnesses,
-          exchange: this.#exchange,
-          trainer: part.trainer,
-          emit,
-          signal: deadline,
-        });
-      }
-      await this.#train(state, part, record, index, batches, signal);
-      if (part.round !== record.key) return;
-      part.trained = true;
-      this.#progress();
-    }).catch((error) => this.#workFailed(state, error));
-  }
-
-  #workFailed(state: CoordinatorState, error: unknown): void {
-    if (this.#end.signal.aborted) return;
-    if (error instanceof PsycheError && error.code === "RESULT_MISSING") {
+  /** Gets the epoch's weights and tells the others, if Warmup is not over by then. */
+  async #begin(state: CoordinatorState): Promise<void> {
+    let trainer: Trainer;
+    try {
+      trainer = await this.#options.model.load(state, this.#end.signal);
+    } catch (error) {
+      if (!(error instanceof PsycheError) || !error.code.startsWith("MODEL_")) throw error;
       return this.#leave(state, error.message);
     }
-    this.#fail(error);
+    const now = this.#state!;
+    const index = epochClientIndex(now, this.#options.identity.signer);
+    const { startTimestamp } = state.epochState;
+    const over = now.runState !== RunState.Warmup ||
+      now.epochState.startTimestamp !== startTimestamp || index < 0;
+    if (over) return this.#leave(state, "loading the model took longer than the warmup");
+    this.#epoch = new EpochRun(this.#epochContext(now), trainer, now, index);
+    await this.#epoch.announceReady();
   }
 
-  async #train(
-    state: CoordinatorState,
-    part: Participation,
-    record: RoundRecord,
-    index: number,
-    batches: BatchId[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { data, emit } = this.#options;
-    const bounds = coldStartBounds(state);
-    // The reference takes its intervals from the last to the first.
-    for (const batchId of [...batches].reverse()) {
-      try {
-        const tokens = await data.read(batchId, signal);
-        const sequences = Number(batchId.end - batchId.start) + 1;
-        const response = await part.trainer.train({
-          step: record.step,
-          tokens,
-          batch: sequences,
-          ...trainingRates(state, record.step),
-          resetOptimizer: bounds !== null && record.height === 0,
-          round: record.height,
-        }, signal);
-        if (signal.aborted) return;
-        this.#statistics.trained(response.milliseconds, response.loss);
-        const bytes = await this.#exchange.announceResult(
-          record,
-          index,
-          batchId,
-          response.result,
-          response.nonce,
-        );
-        emit({
-          type: "trained",
-          epoch: record.epoch,
-          round: record.height,
-          step: record.step,
-          batch: batchIdText(batchId),
-          sequences,
-          tokens: tokens.length,
-          loss: response.loss,
-          milliseconds: response.milliseconds,
-          bytes,
-          bytes_dense: Number(part.trainer.numParameters) * 4,
-        });
-      } catch (error) {
-        if (signal.aborted) return;
-        throw error;
-      }
-    }
-  }
-
-  /** Something arrived: maybe the round can be closed early, client-lifecycle.md section 7.5. */
-  #progress(): void {
-    const state = this.#state;
-    const part = this.#part;
-    if (!state || !part || this.#end.signal.aborted) return;
-    const index = epochClientIndex(state, this.#options.identity.signer);
-    if (state.runState === RunState.Warmup) return this.#checkWarmup(part, index);
-    const { current, previous } = this.#exchange;
-    if (state.runState !== RunState.RoundTrain || current?.key !== part.round) return;
-    if (!part.trained || (previous !== null && !previous.complete)) return;
-    if (!part.announcedFinished) {
-      part.announcedFinished = true;
-      const merkle = merkleRoot(previous?.broadcastHashes ?? []);
-      this.#exchange.announceFinished(current!, index, merkle).catch((error) => this.#fail(error));
-    }
-    if (!part.witnessed && current!.allFinished) this.#witness(state, part, index);
-  }
-
-  #witness(state: CoordinatorState, part: Participation, index: number): void {
-    const { current, previous } = this.#exchange;
-    part.witnessed = true;
-    const round = currentRound(state);
-    const sequences = batchSizeAt(state.config, round.dataIndex, state.model.maxSeqLen);
-    this.#statistics.roundEnded(sequences * state.model.maxSeqLen, performance.now());
-    const content = witnessContent(current!, previous, index);
-    if (!content) return;
-    const figures = {
-      step: state.progress.step,
-      tokensPerSecond: this.#statistics.tokensPerSecond,
-      bandwidthPerSecond: 0,
-      loss: this.#statistics.loss,
-      efficiency: this.#statistics.efficiency,
+  #epochContext(state: CoordinatorState): EpochContext {
+    const { chain, data, emit } = this.#options;
+    return {
+      chain,
+      data,
+      exchange: this.#exchange,
+      statistics: this.#statistics,
+      emit,
+      send: (name, send) => void this.#send(name, send),
+      leave: (reason) => this.#leave(state, reason),
+      fail: (error) => this.#fail(error),
+      trainingBegins: () => this.#trainingBegins(),
+      end: this.#end.signal,
     };
-    this.#send("witness", (signal) => this.#options.chain.witness(content, figures, signal));
   }
 
-  #reportUnhealthy(state: CoordinatorState, trained: RoundRecord): void {
-    for (const { target, proof } of unhealthyMembers(state, trained)) {
-      const client = target.signer.toHex().slice(0, 8);
-      this.#options.emit({ type: "unhealthy", client, step: state.progress.step });
-      this.#send(
-        "health_check",
-        (signal) => this.#options.chain.healthCheck(target, proof, signal),
-      );
-    }
+  /** A round begins: the shared weights change from here on. */
+  #trainingBegins(): void {
+    this.#options.model.trainingBegins();
+    const { messagesDropped, ...traffic } = this.#options.network.statistics();
+    const dropped = [...Object.values(messagesDropped), ...this.#exchange.dropped.values()];
+    this.#options.emit({
+      type: "peers",
+      connected: traffic.connectedPeers,
+      sent: traffic.bytesSent,
+      received: traffic.bytesReceived,
+      dropped: dropped.reduce((total, count) => total + count, 0),
+    });
   }
 
   /** Saves, and joins the next epoch already: a join in Cooldown counts for it. */
@@ -534,27 +319,24 @@ export class TrainingClient {
 
   /** Ends the participation after its last work is done; the weights stay with the model source. */
   #closeEpoch(state: CoordinatorState): void {
-    const part = this.#part;
-    if (!part) return;
-    part.training.abort();
-    this.#exchange.end();
-    this.#part = null;
-    this.#options.model.epochEnded(part.trainer);
-    this.#closing = part.work
+    const epoch = this.#epoch;
+    if (!epoch) return;
+    this.#epoch = null;
+    this.#options.model.epochEnded(epoch.trainer);
+    this.#closing = epoch.close()
       .then(async () => {
-        if (part.round !== null) await this.#options.saveCheckpoint?.(part.trainer, state);
+        if (epoch.hasNewWeights) await this.#options.saveCheckpoint?.(epoch.trainer, state);
       })
       .catch((error) => this.#fail(error));
   }
 
-  /** Gives up the current epoch but stays with the run. */
+  /** Gives up an epoch but stays with the run. */
   #leave(state: CoordinatorState, reason: string): void {
     if (this.#leftEpoch === state.epochState.startTimestamp) return;
     this.#leftEpoch = state.epochState.startTimestamp;
     this.#options.emit({ type: "left_epoch", epoch: state.progress.epoch, reason });
-    this.#part?.training.abort();
-    this.#exchange.end();
-    this.#part = null;
+    this.#epoch?.abandon();
+    this.#epoch = null;
     this.#options.model.discard();
   }
 
@@ -569,45 +351,32 @@ export class TrainingClient {
       const { signature, feeLamports } = await send(this.#end.signal);
       this.#options.emit({ type: "transaction", name, signature, fee_lamports: feeLamports });
     } catch (error) {
-      if (this.#end.signal.aborted) return;
       const code = error instanceof PsycheError ? error.code : "TRANSACTION_FAILED";
-      if (HARMLESS.has(code)) return;
-      const message = error instanceof Error ? error.message : String(error);
-      this.#options.emit({ type: "transaction_failed", name, code, message });
+      if (!this.#end.signal.aborted && !HARMLESS.has(code)) this.#reportFailure(name, code, error);
     }
   }
 
-  #reportPeers(): void {
-    const statistics = this.#options.network.statistics();
-    const refused = [
-      ...Object.values(statistics.messagesDropped),
-      ...this.#exchange.dropped.values(),
-    ];
-    this.#options.emit({
-      type: "peers",
-      connected: statistics.connectedPeers,
-      sent: statistics.bytesSent,
-      received: statistics.bytesReceived,
-      dropped: refused.reduce((total, count) => total + count, 0),
-    });
+  #reportFailure(name: string, code: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#options.emit({ type: "transaction_failed", name, code, message });
   }
 
   #announceState(state: CoordinatorState): void {
-    const round = currentRound(state);
-    const key = `${state.runState}/${state.progress.epoch}/${state.progress.step}/` +
-      `${state.epochState.clients.length}`;
+    const { runState, progress: { epoch, step }, epochState: { clients } } = state;
+    const key = `${runState}/${epoch}/${step}/${clients.length}`;
     if (key === this.#stateKey) return;
     this.#stateKey = key;
+    const round = currentRound(state);
     this.#options.emit({
       type: "state",
-      run_state: runStateText(state.runState),
-      epoch: state.progress.epoch,
-      step: state.progress.step,
+      run_state: runStateText(runState),
+      epoch,
+      step,
       round: round.height,
-      clients: state.epochState.clients.length,
+      clients: clients.length,
       member: epochClientIndex(state, this.#options.identity.signer) >= 0,
       witnesses: round.witnesses.length,
-      quorum: quorum(state.epochState.clients.length || 1, state.config.witnessNodes),
+      quorum: quorum(clients.length || 1, state.config.witnessNodes),
     });
   }
 
@@ -627,8 +396,4 @@ function isJoined(state: CoordinatorState, identity: NodeIdentity): boolean {
   return pendingClients(state).some((client) =>
     client.signer.toHex() === signer && client.p2pIdentity.toHex() === p2p
   );
-}
-
-function randomBloomKeys(): BigUint64Array {
-  return crypto.getRandomValues(new BigUint64Array(BLOOM_KEYS));
 }

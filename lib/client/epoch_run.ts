@@ -1,0 +1,316 @@
+import { PsycheError } from "../error.ts";
+import type { EventSink } from "../events/event.ts";
+import { batchIdText } from "../protocol/assignment.ts";
+import { batchSizeAt } from "../protocol/batch_size.ts";
+import { BLOOM_KEYS } from "../protocol/bloom.ts";
+import { type BatchId, type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
+import { coldStartBounds, trainingRates } from "../protocol/learning_rate.ts";
+import { merkleRoot } from "../protocol/merkle.ts";
+import { currentRound, previousRound } from "../protocol/run_state.ts";
+import type { Trainer } from "../trainer/trainer.ts";
+import { applyRound } from "./apply_round.ts";
+import { unhealthyMembers } from "./health.ts";
+import type { ResultExchange } from "./result_exchange.ts";
+import { roundKey, RoundRecord } from "./round_record.ts";
+import type { Confirmation, RunChain } from "./run_chain.ts";
+import { type RoundStatistics, warmupWitnessContent, witnessContent } from "./witnessing.ts";
+
+/** Reads training sequences; see lib/trainer/data. */
+export interface SequenceSource {
+  /** Row-major [sequences of the batch, sequenceLength] token ids. */
+  read(batch: BatchId, signal?: AbortSignal): Promise<Int32Array>;
+}
+
+/** What an epoch needs of the client that takes part in it. */
+export interface EpochContext {
+  chain: RunChain;
+  data: SequenceSource;
+  exchange: ResultExchange;
+  statistics: RoundStatistics;
+  emit: EventSink;
+  /** Sends in the background and reports the outcome itself. */
+  send(name: string, send: (signal: AbortSignal) => Promise<Confirmation>): void;
+  /** A round begins: the weights change from here on. */
+  trainingBegins(): void;
+  /** This client cannot go on in the epoch. */
+  leave(reason: string): void;
+  /** This client cannot go on at all. */
+  fail(error: unknown): void;
+  /** Aborted when the client ends. */
+  end: AbortSignal;
+}
+
+/** Shortest time to look for an accepted result that has not arrived, wall milliseconds. */
+const MINIMUM_PATIENCE = 5_000;
+
+/**
+ * One client's part in one epoch, from the moment its model is ready until Cooldown: readiness, rounds,
+ * witness messages. docs/protocol/client-lifecycle.md sections 6 and 7.
+ *
+ * Rounds are identified by their height, so a missed one is noticed: going on would mean other weights
+ * than the other members have.
+ */
+export class EpochRun {
+  readonly startTimestamp: bigint;
+  readonly trainer: Trainer;
+  readonly #context: EpochContext;
+  #state: CoordinatorState;
+  /** Own index in the epoch's client list; it moves up when members leave. */
+  #index: number;
+  /** Key of the round that was entered last, null in Warmup. */
+  #round: string | null = null;
+  /** Aborted when the round's training time is over. */
+  #training = new AbortController();
+  /** True once the own share of the current round is trained, or there is none. */
+  #trained = false;
+  #announcedFinished = false;
+  /** True once the witness message of the current round (or of Warmup) is on its way. */
+  #witnessed = false;
+  /** Apply and training of one round after the other. */
+  #work: Promise<void> = Promise.resolve();
+  #closed = false;
+  /** True when an accepted result could not be applied. */
+  #incomplete = false;
+
+  /** @param state a state in Warmup, with this client at `index` */
+  constructor(context: EpochContext, trainer: Trainer, state: CoordinatorState, index: number) {
+    this.#context = context;
+    this.trainer = trainer;
+    this.startTimestamp = state.epochState.startTimestamp;
+    this.#state = state;
+    this.#index = index;
+  }
+
+  /** True when rounds were trained and this client holds what they made of the weights. */
+  get hasNewWeights(): boolean {
+    return this.#round !== null && !this.#incomplete;
+  }
+
+  /** Tells the other members that this one is ready. */
+  async announceReady(): Promise<void> {
+    const record = RoundRecord.warmup(this.#state);
+    const { exchange } = this.#context;
+    exchange.begin(record);
+    await exchange.announceFinished(record, this.#index, merkleRoot(record.broadcastHashes));
+    this.progress();
+  }
+
+  /** Follows the chain. Only for Warmup, RoundTrain and RoundWitness of this epoch. */
+  update(state: CoordinatorState, index: number): void {
+    this.#state = state;
+    this.#index = index;
+    if (state.runState === RunState.Warmup) return this.progress();
+    const { height } = currentRound(state);
+    if (this.#round !== roundKey(state.progress.epoch, height)) {
+      const expected = this.#round === null ? 0 : this.#context.exchange.current!.height + 1;
+      if (height !== expected) {
+        return this.#context.leave(`round ${expected} was missed (now round ${height})`);
+      }
+      this.#enterRound();
+    }
+    if (state.runState === RunState.RoundWitness) {
+      this.#training.abort();
+      if (!this.#witnessed) this.#witness();
+    } else this.progress();
+  }
+
+  /** Something arrived: maybe the phase can be closed early, sections 6 and 7.5. */
+  progress(): void {
+    if (this.#closed) return;
+    const { runState } = this.#state;
+    const { current, previous } = this.#context.exchange;
+    if (runState === RunState.Warmup) return this.#confirmReadiness(current);
+    if (runState !== RunState.RoundTrain || !current || current.key !== this.#round) return;
+    if (!this.#trained || (previous !== null && !previous.complete)) return;
+    if (!this.#announcedFinished) {
+      this.#announcedFinished = true;
+      const merkle = merkleRoot(previous?.broadcastHashes ?? []);
+      this.#context.exchange.announceFinished(current, this.#index, merkle)
+        .catch((error) => this.#context.fail(error));
+    }
+    if (!this.#witnessed && current.allFinished) this.#witness();
+  }
+
+  /** Ends the participation; resolves when the last results are applied. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#training.abort();
+    this.#context.exchange.end();
+    await this.#work;
+  }
+
+  /** Ends it without caring about the weights any more. */
+  abandon(): void {
+    this.#closed = true;
+    this.#training.abort();
+    this.#context.exchange.end();
+  }
+
+  /** All members are ready: the chain may begin. */
+  #confirmReadiness(warmup: RoundRecord | null): void {
+    if (this.#witnessed || !warmup || warmup.committee !== null || !warmup.allFinished) return;
+    this.#witnessed = true;
+    const content = warmupWitnessContent(warmup, this.#index);
+    this.#context.send(
+      "warmup_witness",
+      (signal) => this.#context.chain.warmupWitness(content, signal),
+    );
+  }
+
+  /** Section 7.2: health checks, rotate, then apply and train in the background. */
+  #enterRound(): void {
+    const { exchange, emit, trainingBegins } = this.#context;
+    const state = this.#state;
+    trainingBegins();
+    const trained = currentRound(state).height >= 2 ? exchange.previous : null;
+    if (trained && this.#wasElected()) this.#reportUnhealthy(trained);
+    const record = RoundRecord.current(state, randomBloomKeys);
+    exchange.rotate(record);
+    this.#training.abort();
+    this.#training = new AbortController();
+    this.#round = record.key;
+    this.#trained = this.#announcedFinished = this.#witnessed = false;
+    const batches = record.batchesOf(this.#index);
+    emit({
+      type: "round",
+      epoch: record.epoch,
+      round: record.height,
+      step: record.step,
+      batches: batches.map(batchIdText),
+      witness: record.committee?.isWitness(this.#index) ?? false,
+    });
+    const training = AbortSignal.any([this.#training.signal, this.#context.end]);
+    const patience = this.#patience();
+    const index = this.#index;
+    this.#work = this.#work.then(async () => {
+      if (trained) await this.#apply(state, trained, patience);
+      await this.#train(state, record, index, batches, training);
+      if (this.#round !== record.key) return;
+      this.#trained = true;
+      this.progress();
+    }).catch((error) => this.#workFailed(error));
+  }
+
+  #apply(state: CoordinatorState, record: RoundRecord, signal: AbortSignal): Promise<unknown> {
+    const { exchange, emit } = this.#context;
+    const witnesses = previousRound(state)?.witnesses ?? [];
+    return applyRound({ state, record, witnesses, exchange, trainer: this.trainer, emit, signal });
+  }
+
+  /** Peers keep results for two more rounds, so a missing one is worth asking for as long. */
+  #patience(): AbortSignal {
+    const roundTime = Number(this.#state.config.maxRoundTrainTime) * 1000 /
+      this.#context.chain.clockRate;
+    return AbortSignal.any([
+      AbortSignal.timeout(Math.max(MINIMUM_PATIENCE, roundTime)),
+      this.#context.end,
+    ]);
+  }
+
+  #workFailed(error: unknown): void {
+    this.#incomplete = true;
+    if (this.#context.end.aborted) return;
+    if (error instanceof PsycheError && error.code === "RESULT_MISSING") {
+      return this.#context.leave(error.message);
+    }
+    // Whoever gave the epoch up has also given its trainer back.
+    if (!this.#closed) this.#context.fail(error);
+  }
+
+  async #train(
+    state: CoordinatorState,
+    record: RoundRecord,
+    index: number,
+    batches: BatchId[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    // The reference takes its intervals from the last to the first.
+    for (const batchId of [...batches].reverse()) {
+      try {
+        await this.#trainBatch(state, record, index, batchId, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+      if (signal.aborted) return;
+    }
+  }
+
+  async #trainBatch(
+    state: CoordinatorState,
+    record: RoundRecord,
+    index: number,
+    batchId: BatchId,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { data, exchange, statistics, emit } = this.#context;
+    const tokens = await data.read(batchId, signal);
+    const sequences = Number(batchId.end - batchId.start) + 1;
+    const response = await this.trainer.train({
+      step: record.step,
+      tokens,
+      batch: sequences,
+      ...trainingRates(state, record.step),
+      resetOptimizer: coldStartBounds(state) !== null && record.height === 0,
+      round: record.height,
+    }, signal);
+    if (signal.aborted) return;
+    const { loss, milliseconds, result, nonce } = response;
+    statistics.trained(milliseconds, loss);
+    const bytes = await exchange.announceResult(record, index, batchId, result, nonce);
+    emit({
+      type: "trained",
+      epoch: record.epoch,
+      round: record.height,
+      step: record.step,
+      batch: batchIdText(batchId),
+      sequences,
+      tokens: tokens.length,
+      loss,
+      milliseconds,
+      bytes,
+      bytes_dense: Number(this.trainer.numParameters) * 4,
+    });
+  }
+
+  #witness(): void {
+    const { chain, exchange, statistics, send } = this.#context;
+    const state = this.#state;
+    this.#witnessed = true;
+    const { dataIndex } = currentRound(state);
+    const sequences = batchSizeAt(state.config, dataIndex, state.model.maxSeqLen);
+    statistics.roundEnded(sequences * state.model.maxSeqLen, performance.now());
+    const content = witnessContent(exchange.current!, exchange.previous, this.#index);
+    if (!content) return;
+    const figures = {
+      step: state.progress.step,
+      tokensPerSecond: statistics.tokensPerSecond,
+      bandwidthPerSecond: 0,
+      loss: statistics.loss,
+      efficiency: statistics.efficiency,
+    };
+    send("witness", (signal) => chain.witness(content, figures, signal));
+  }
+
+  /** Whether this member was an elected witness of the round that has just ended. */
+  #wasElected(): boolean {
+    const { current } = this.#context.exchange;
+    const index =
+      current?.clients.findIndex((client) =>
+        client.signer.toHex() === this.#state.epochState.clients[this.#index].id.signer.toHex()
+      ) ?? -1;
+    return index >= 0 && (current?.committee?.isWitness(index) ?? false);
+  }
+
+  #reportUnhealthy(trained: RoundRecord): void {
+    const { chain, emit, send } = this.#context;
+    for (const { target, proof } of unhealthyMembers(this.#state, trained)) {
+      const client = target.signer.toHex().slice(0, 8);
+      emit({ type: "unhealthy", client, step: this.#state.progress.step });
+      send("health_check", (signal) => chain.healthCheck(target, proof, signal));
+    }
+  }
+}
+
+function randomBloomKeys(): BigUint64Array {
+  return crypto.getRandomValues(new BigUint64Array(BLOOM_KEYS));
+}
