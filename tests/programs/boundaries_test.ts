@@ -359,6 +359,26 @@ Deno.test("a cold start lasts to the end of the next whole epoch, and resuming v
   assert.equal(run.state().model.checkpoint.kind, "P2P");
 });
 
+Deno.test("128 members leave and 128 others come: the epoch starts within the default compute limit", () => {
+  for (const back of [false, true]) {
+    const some = { witnessNodes: 0, initMinClients: 128, minClients: 1, globalBatchSizeEnd: 300 };
+    const run = trainingRun({ ...some, epochTime: 30n }, NAMES.slice(0, 128));
+    while (run.state().runState === RunState.RoundTrain) playRound(run);
+    wait(run, 5n);
+    assert.equal(run.state().epochState.clients.length, 128);
+    for (const name of NAMES.slice(128, 255)) run.chain.run(run.join(run.chain.wallet(name)));
+    run.chain.at(run.chain.time + 60n, run.chain.slot + 120n);
+    // The last one to join is new, or the last of those who were there.
+    const last = run.chain.wallet(NAMES[back ? 127 : 255]);
+    const { units } = run.chain.run(run.join(last));
+    assert.ok(units < 60_000, `${units}`);
+    const state = run.state();
+    assert.equal(state.runState, RunState.Warmup);
+    assert.equal(state.epochState.clients.length, 128);
+    assert.equal(state.model.checkpoint.kind, back ? "P2P" : "Hub");
+  }
+});
+
 Deno.test("a run id of 32 bytes, and of 33", () => {
   const run = new Run(new Chain(), "é".repeat(16)).create();
   assert.equal(run.state().runId, "é".repeat(16));

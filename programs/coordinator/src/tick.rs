@@ -53,14 +53,16 @@ fn tick_waiting_for_members(run: &mut Coordinator, joined: &ClientsState, now: u
     let height = run.epoch.round().height;
     exit_unhealthy(&mut run.epoch, height);
 
-    // Weights can come from peers only when somebody of the last epoch is back.
-    let survivors = run.epoch.clients.items();
-    let has_survivor = !survivors.is_empty()
-        && pending(joined).any(|client| {
-            survivors
-                .iter()
-                .any(|survivor| same_key(&survivor.id.signer, &client.id.signer))
-        });
+    // Weights can come from peers only when somebody of the last epoch is back. Members are in the
+    // order of joining, so one walk finds them; comparing all with all would exceed the compute limit.
+    let mut survivors = run.epoch.clients.items().iter().peekable();
+    let mut has_survivor = false;
+    for client in joined.clients.items() {
+        let is_survivor = |s: &&Client| same_key(&s.id.signer, &client.id.signer);
+        if survivors.next_if(is_survivor).is_some() {
+            has_survivor |= client.active == joined.next_active;
+        }
+    }
     if !has_survivor {
         match model::checkpoint_tag(&run.model) {
             model::P2P => model::set_checkpoint_tag(&mut run.model, model::HUB),
