@@ -17,7 +17,7 @@ import type {
   Optimizer,
 } from "../../lib/protocol/coordinator_state.ts";
 import { seed } from "../../lib/protocol/property_seed.ts";
-import { Run, TRACE_CONFIG } from "./harness.ts";
+import { Run, TRACE_CONFIG, TRACE_MODEL } from "./harness.ts";
 import { chainWithTreasurer, Collateral, RewardedRun } from "./rewarded_run.ts";
 
 const u32 = fc.nat(0xffff_ffff);
@@ -178,6 +178,8 @@ Deno.test("run_update does to a run what update does", () => {
 });
 
 const damage = fc.constantFrom("byte", "NaN", "cut");
+// From the start, or from the end, where the optimizer's tags and flags are.
+const place = fc.oneof(fc.nat(), fc.integer({ min: -40, max: -1 }));
 
 Deno.test("run_update refuses every encoding that update refuses", () => {
   const { chain, rewarded, plain } = twins();
@@ -189,7 +191,7 @@ Deno.test("run_update refuses every encoding that update refuses", () => {
   const reset = () => accounts.forEach((args) => chain.put(...args, chain.ids.coordinator));
   let refused = 0;
   fc.assert(
-    fc.property(model, damage, fc.nat(), fc.nat(255), (value, kind, at, byte) => {
+    fc.property(model, damage, place, fc.nat(255), (value, kind, at, byte) => {
       const whole = coder.encode("update", {
         metadata: null,
         config: null,
@@ -197,7 +199,7 @@ Deno.test("run_update refuses every encoding that update refuses", () => {
         progress: null,
       });
       const data = Buffer.from(whole);
-      const position = 8 + at % (data.length - 8);
+      const position = at < 0 ? data.length + at : 8 + at % (data.length - 8);
       const cut = kind === "cut";
       const end = cut ? position : data.length;
       if (kind === "byte") data[position] = byte;
@@ -224,6 +226,15 @@ Deno.test("run_update refuses every encoding that update refuses", () => {
   );
   console.log("encodings refused:", refused);
   assert.ok(refused > 50);
+
+  // The last flag of a model, before five absent values: a boolean and nothing else.
+  const flagged = rewarded.update({ model: TRACE_MODEL });
+  flagged.keys[0].isSigner = false;
+  const flag = flagged.data.length - 6;
+  assert.equal(flagged.data[flag], Number(TRACE_MODEL.optimizer.kind === "Distro"));
+  assert.equal(chain.send(flagged).error, 3010);
+  flagged.data[flag] = 2;
+  assert.equal(chain.send(flagged).error, 102);
 });
 
 Deno.test("rates, pause and version are decoded as strictly", () => {
