@@ -231,7 +231,7 @@ Deno.test("run_update refuses every encoding that update refuses", () => {
   const flagged = rewarded.update({ model: TRACE_MODEL });
   flagged.keys[0].isSigner = false;
   const flag = flagged.data.length - 6;
-  assert.equal(flagged.data[flag], Number(TRACE_MODEL.optimizer.kind === "Distro"));
+  assert.equal(flagged.data[flag], 1);
   assert.equal(chain.send(flagged).error, 3010);
   flagged.data[flag] = 2;
   assert.equal(chain.send(flagged).error, 102);
