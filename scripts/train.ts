@@ -61,9 +61,9 @@ if (import.meta.main) {
               ? undefined
               : await readIdentityFile(settings.identitySecretKeyPath),
             listen: { host: settings.bindP2pHost, port: settings.bindP2pPort },
-            staticPeers: settings.p2pPeers?.split(",").filter((peer) => peer !== "") ?? [],
+            staticPeers: settings.peers?.split(",").filter((peer) => peer !== "") ?? [],
             addressBookDirectory: settings.addressBook ?? join(".psyche", "peers", cluster),
-            mdns: settings.p2pMdns,
+            mdns: settings.mdns,
             microBatchSize: settings.microBatchSize,
             threads: settings.threads ?? availableParallelism(),
             device: settings.device,

@@ -1,6 +1,7 @@
 /** A command: its flags, its help text and its reading of the command line (over commander). */
 import "./no_deprecation_noise.ts";
 import "./no_native_websocket.ts";
+import "./no_bindings_warning.ts";
 import { Command, CommanderError, Option } from "commander";
 import { environmentNames, type Flag, flagName, type Flags, toggle, type Values } from "./flag.ts";
 import type { Output } from "./output.ts";

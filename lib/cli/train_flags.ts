@@ -68,15 +68,19 @@ export const TRAIN_FLAGS = {
     integer({ summary: "port to accept peers on, 0 = any", max: 65_535 }),
     "0",
   ),
-  p2pPeers: text({
+  peers: text({
     summary: "peers to begin with, comma separated",
     placeholder: "<hexkey@host:port,...>",
+    environment: ["P2P_PEERS"],
   }),
   addressBook: text({
     summary: "folder through which clients of one machine find each other",
     placeholder: "<dir>",
   }),
-  p2pMdns: toggle({ summary: "find peers on the local network by multicast" }),
+  mdns: toggle({
+    summary: "find peers on the local network by multicast",
+    environment: ["P2P_MDNS"],
+  }),
   microBatchSize: defaulted(
     integer({ summary: "sequences in one forward and backward pass", min: 1, max: 4096 }),
     "8",
