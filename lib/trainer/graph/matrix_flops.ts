@@ -10,7 +10,8 @@ export function matrixFlops(graph: Graph, outputs: Readonly<Record<string, Tenso
   let flops = 0;
   for (const { op, inputs: [a], output, attributes } of liveNodes(graph, outputs).nodes) {
     if (op !== "Gemm" && op !== "MatMul") continue;
-    const transposed = op === "Gemm" && Number(attributes.transA?.int ?? 0) === 1;
+    const transA = attributes.transA ?? { int: 0 };
+    const transposed = "int" in transA && Number(transA.int) === 1;
     const inner = a.shape.at(transposed ? -2 : -1)!;
     flops += 2 * inner * output.shape.reduce((x, y) => x * y, 1);
   }

@@ -1,0 +1,63 @@
+/** What the measurements say, for people. */
+import type { Comparison, Times } from "./compare_training.ts";
+
+/** What a training step is held to; ratios, because machines and their load differ. */
+const GOALS = {
+  /** Of the rate of a large matrix product. */
+  efficiency: 0.65,
+  /** Of a round in which a client trains one batch and applies three results. */
+  distroShare: 0.15,
+  /** Of a step. */
+  outsideRuntime: 0.03,
+};
+
+const ms = ({ min, median }: Times) => `${median.toFixed(1)} ms (best ${min.toFixed(1)})`;
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+
+export function comparisonLines(one: Comparison): string[] {
+  const { torch } = one;
+  const speed = Math.round(1000 * one.tokens / one.step.median).toLocaleString("en");
+  return [
+    `${one.name}: ${(one.parameters / 1e6).toFixed(2)}M parameters, ${one.tokens} tokens a step`,
+    `  AdamW step        ${ms(one.step)}, ${speed} tokens/s`,
+    `  outside runtime   ${percent(one.outsideRuntime)} of the step`,
+    `  matrix products   ${(one.flops / 1e9).toFixed(1)} GFLOP a step, at ` +
+    `${one.efficiency.toFixed(2)} of a large product's rate`,
+    `  DisTrO step       ${ms(one.distroStep)}`,
+    `  DisTrO's part     ${ms(one.distroOverhead)}, apply of three results ` +
+    `${ms(one.distroApply)}: ${percent(one.distroShare)} of a round`,
+    `  peak memory       ${gigabytes(one.peakBytes)} (estimated ${
+      gigabytes(one.estimatedBytes)
+    }), with DisTrO ${gigabytes(one.distroPeakBytes)}`,
+    ...(torch === null ? [] : [
+      `  PyTorch           ${ms(torch.step)}, ${torch.ratio.median.toFixed(2)} times ours ` +
+      `(best to best ${torch.ratio.min.toFixed(2)}), peak ${gigabytes(torch.peakBytes)}`,
+      `  large product     ${ms(one.product)}, PyTorch ${ms(torch.product)}`,
+      `  first loss        differs by ${torch.lossDifference.toExponential(1)}`,
+    ]),
+  ];
+}
+
+/** One sentence for each goal that this measurement misses. */
+export function missedGoals(one: Comparison): string[] {
+  const missed = [];
+  if (one.efficiency < GOALS.efficiency) {
+    missed.push(
+      `${one.name}: ${one.efficiency.toFixed(2)} of a large product, goal ${GOALS.efficiency}`,
+    );
+  }
+  if (one.distroShare > GOALS.distroShare) {
+    missed.push(
+      `${one.name}: DisTrO takes ${percent(one.distroShare)} of a round, goal ` +
+        percent(GOALS.distroShare),
+    );
+  }
+  if (one.outsideRuntime > GOALS.outsideRuntime) {
+    missed.push(
+      `${one.name}: ${percent(one.outsideRuntime)} of a step is outside the runtime, goal ` +
+        percent(GOALS.outsideRuntime),
+    );
+  }
+  return missed;
+}

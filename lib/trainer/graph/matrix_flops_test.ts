@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { gradients } from "./autodiff.ts";
+import { gemm, matmul } from "./linear.ts";
+import { matrixFlops } from "./matrix_flops.ts";
+import { reduceSum, reshape } from "./shape.ts";
+import { Graph } from "./tensor.ts";
+
+Deno.test("counts every executed product once, whatever its transposes", () => {
+  const graph = new Graph();
+  const [a, b] = [graph.input("a", [5, 3]), graph.input("b", [5, 7])];
+  const y = gemm(a, b, { transA: true });
+  gemm(a, a, { transB: true });
+  const forward = 2 * 3 * 5 * 7;
+  assert.equal(matrixFlops(graph, { y }), forward, "the dead product is not counted");
+  const loss = reshape(reduceSum(y, [0, 1]), []);
+  const [da, db] = gradients(loss, [a, b]);
+  assert.equal(matrixFlops(graph, { loss, da, db }), 3 * forward);
+});
+
+Deno.test("counts batched products", () => {
+  const graph = new Graph();
+  const y = matmul(graph.input("a", [2, 4, 5, 3]), graph.input("b", [2, 4, 3, 7]));
+  assert.equal(matrixFlops(graph, { y }), 2 * 8 * 5 * 3 * 7);
+});
