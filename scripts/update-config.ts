@@ -59,12 +59,12 @@ export const command = defineCommand({
       ? undefined
       : await loadRunConfig(settings.configPath, signal);
     file?.warnings.forEach((warning) => output.warn(warning));
-    const { runId, apply, dryRun } = settings;
+    const { runId, apply } = settings;
     const result: ConfigUpdateResult & Partial<AppliedConfig> = await withOperator(
       command,
       (context) => {
         const update = { ...settings, file };
-        return apply && !dryRun
+        return apply
           ? applyConfig(context, runId, { ...update, onStep: output.say })
           : updateConfig(context, runId, update);
       },
@@ -72,7 +72,9 @@ export const command = defineCommand({
     const { changes, outcome } = result;
     output.result(result, [
       ...changes.map(({ field, before, after }) => `${field}: ${before} -> ${after}`),
-      ...(outcome === null
+      ...(result.paused?.outcome?.dryRun
+        ? ["dry run, nothing was sent: the run would be paused, updated and resumed"]
+        : outcome === null
         ? [`nothing to change: run "${result.runId}" has this configuration already`]
         : outcomeLines(outcome)),
       ...(result.resumed ? [`the run is "${result.resumed.after}"`] : []),

@@ -50,6 +50,7 @@ export async function applyConfig(
     result = await updateConfig(context, runId, update, async (run) => {
       onStep(`pausing the run, which is in the state "${runStateText(run.state.runState)}"`);
       paused = await setPaused(context, { runId, paused: true, treasurerIndex });
+      if (context.dryRun) return;
       await waitUntilHalted(context, runId, onStep);
       onStep("updating the configuration");
     });
@@ -59,7 +60,7 @@ export async function applyConfig(
     }
     throw error;
   }
-  return { ...result, paused, resumed: await resume() };
+  return { ...result, paused, resumed: context.dryRun ? null : await resume() };
 }
 
 /** A pause takes effect at the end of a round; with no client left somebody has to tick it there. */

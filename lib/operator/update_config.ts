@@ -39,7 +39,7 @@ export interface ConfigUpdate {
 export interface ConfigUpdateResult {
   runId: string;
   changes: FieldChange[];
-  /** Null when the chain has all of it already. */
+  /** Null when the chain has all of it already, or when a dry run would first have to halt the run. */
   outcome: Outcome | null;
 }
 
@@ -81,6 +81,8 @@ export async function updateConfig(
   ]);
   if (mustHalt && halt !== undefined) {
     await halt(run);
+    // The program would refuse a trial of the update while the run is running.
+    if (context.dryRun) return { runId, changes: parts.changes, outcome: null };
     // Epoch and step went on until the run stood still.
     run = await readRun(context, runId, update.treasurerIndex);
     parts = changedParts(run.state, update);

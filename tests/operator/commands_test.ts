@@ -80,6 +80,8 @@ Deno.test("operator commands on a run with rewards", async (t) => {
     await t.step("update-config --apply pauses, updates and resumes", async () => {
       const args = ["-r", "test", "--client-version", "test"];
       assert.equal(await refused("update-config", ...args), "RUN_NOT_HALTED");
+      const dry = await run("update-config", ...args, "--apply", "--dry-run");
+      assert.match(dry.stdout, /client_version: 2 -> test\n.*would be paused, updated and resumed/);
       const { stderr, value, code } = await json("update-config", ...args, "--apply");
       assert.equal(code, 0, stderr);
       assert.match(stderr, /pausing the run, which is in the state "Waiting for members"/);
