@@ -66,6 +66,8 @@ export interface FundingResult extends FundingPlan {
 
 /** Transactions that are signed with one blockhash and under way at the same time. */
 const WAVE = 64;
+/** How often transfers whose blockhash expired are signed in one run. */
+const MAX_ATTEMPTS = 3;
 const ACCOUNTS_PER_REQUEST = 100;
 /** JSON-RPC code of a node that is behind the slot that was asked for. */
 const BEHIND_SLOT = -32016;
@@ -130,12 +132,34 @@ async function settleOpen(context: OperatorContext, journal: string) {
   return { count: open.length, slot: Math.max(...slots) };
 }
 
+/** Sends the batches; those that the cluster did not take in time are signed anew. */
 async function sendWave(
   context: OperatorContext,
   wave: Transfer[][],
   journal: string,
   onFunded: (accounts: number) => void,
 ): Promise<string[]> {
+  const landed: string[] = [];
+  let batches = wave;
+  for (let attempt = 1; batches.length > 0; attempt++) {
+    const { signed, settlements } = await sendOnce(context, batches, journal, onFunded);
+    const problems = settlements.flatMap((settlement, i) => failureOf(signed[i], settlement));
+    const isExpired = (i: number) => settlements[i].kind === "expired";
+    if (problems.some(({ code }) => code === "TRANSFER_FAILED") || attempt === MAX_ATTEMPTS) {
+      throwProblems(problems.slice(0, 1));
+    }
+    landed.push(...signed.filter((_, i) => !isExpired(i)).map(({ signature }) => signature));
+    batches = batches.filter((_, i) => isExpired(i));
+  }
+  return landed;
+}
+
+async function sendOnce(
+  context: OperatorContext,
+  wave: Transfer[][],
+  journal: string,
+  onFunded: (accounts: number) => void,
+): Promise<{ signed: SignedBytes[]; settlements: Settlement[] }> {
   const { connection, signal } = context;
   signal?.throwIfAborted();
   const signed = signTransfers(context, wave, await connection.getLatestBlockhash());
@@ -149,10 +173,7 @@ async function sendWave(
     },
   });
   await removeFundingJournal(journal);
-  throwProblems(
-    settlements.flatMap((settlement, i) => failureOf(signed[i], settlement)).slice(0, 1),
-  );
-  return signed.map(({ signature }) => signature);
+  return { signed, settlements };
 }
 
 function failureOf({ signature }: SignedBytes, settlement: Settlement): PsycheError[] {

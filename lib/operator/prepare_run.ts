@@ -43,6 +43,8 @@ export interface PrepareRunOptions {
   permissionless?: boolean;
   /** The run pays rewards, in a token made for it. Default false. */
   treasurer?: boolean;
+  /** Token and rates of a run with rewards; absent = a few units of a token without decimals. */
+  rewards?: RewardPlan;
   /** Folder with the built programs; default `programs`. */
   programsDirectory?: string;
   onEvent?: (
@@ -58,8 +60,25 @@ export interface PreparedRun {
 
 /** SOL of the owner of a localnet: the deployments and a run lock about 10. */
 const OWNER_SOL = 100;
-/** What the historical script gave to a test run with rewards, in base units of a token without decimals. */
-const TEST_REWARDS = { supply: 1_000_000n, topUp: "10raw", earningRate: 10n, slashingRate: 10n };
+/** Token and rates of a run with rewards. Amounts and rates in base units. */
+export interface RewardPlan {
+  decimals: number;
+  supply: bigint;
+  /** Moved into the run's treasury at the start. */
+  topUp: bigint;
+  /** Shared by the clients that finish an epoch. */
+  earningRate: bigint;
+  slashingRate: bigint;
+}
+
+/** What the historical script gave to a test run. */
+const TEST_REWARDS: RewardPlan = {
+  decimals: 0,
+  supply: 1_000_000n,
+  topUp: 10n,
+  earningRate: 10n,
+  slashingRate: 10n,
+};
 
 /**
  * @param step runs one step; the caller measures and reports it
@@ -127,11 +146,11 @@ async function findOrCreateRun(
     await createRun(context, { runId, clientVersion });
     return await readRun(context, runId);
   }
-  const { supply, topUp, earningRate, slashingRate } = TEST_REWARDS;
-  const { mint } = await createToken(context, { decimals: 0, supply });
+  const { decimals, supply, topUp, earningRate, slashingRate } = options.rewards ?? TEST_REWARDS;
+  const { mint } = await createToken(context, { decimals, supply });
   const collateralMint = new PublicKey(mint);
   await createRun(context, { runId, clientVersion, treasurer: { collateralMint } });
-  await topUpRewards(context, { runId, amount: topUp });
+  await topUpRewards(context, { runId, amount: `${topUp}raw` });
   await setRates(context, { runId, earningRate, slashingRate });
   return await readRun(context, runId);
 }

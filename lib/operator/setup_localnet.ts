@@ -13,7 +13,7 @@ import type { CoordinatorConfig, Model } from "../protocol/coordinator_state.ts"
 import { openOperator, type OperatorContext } from "./context.ts";
 import type { ProgramName } from "./deploy_programs.ts";
 import { forgetRecords } from "./forget_localnet.ts";
-import { prepareRun, RUN_STEPS } from "./prepare_run.ts";
+import { prepareRun, type RewardPlan, RUN_STEPS } from "./prepare_run.ts";
 
 export const SETUP_STEPS = ["localnet", ...RUN_STEPS] as const;
 export type SetupStep = typeof SETUP_STEPS[number];
@@ -46,6 +46,8 @@ export interface SetupLocalnetOptions {
   permissionless?: boolean;
   /** The run pays rewards, in a token made for it. Default false. */
   treasurer?: boolean;
+  /** Token and rates of a run with rewards; absent = a few units of a token without decimals. */
+  rewards?: RewardPlan;
   runsDirectory?: string;
   keysDirectory?: string;
   /** Ends the localnet too. */

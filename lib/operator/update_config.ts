@@ -14,7 +14,7 @@ import { validateRun } from "../protocol/run_config.ts";
 import { isHalted, runStateText } from "../protocol/run_state.ts";
 import type { OperatorContext } from "./context.ts";
 import { type FieldChange, fieldChanges } from "./field_changes.ts";
-import { ownerInstructions } from "./owner_change.ts";
+import { type OwnerChange, ownerInstructions } from "./owner_change.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
 import { checkOwner, readRun, type RunOnChain } from "./read_run.ts";
@@ -87,11 +87,24 @@ export async function updateConfig(
     run = await readRun(context, runId, update.treasurerIndex);
     parts = changedParts(run.state, update);
   }
-  const outcome = await submit(context, {
-    label: `update run "${runId}"`,
-    instructions: ownerInstructions(context, run, parts),
-  });
-  return { runId, changes: parts.changes, outcome };
+  return { runId, changes: parts.changes, outcome: await send(context, run, parts) };
+}
+
+/** One transaction; where that is too large, the texts go in one of their own before it. */
+async function send(context: OperatorContext, run: RunOnChain, parts: Parts): Promise<Outcome> {
+  const submitChange = (change: OwnerChange) =>
+    submit(context, {
+      label: `update run "${run.runId}"`,
+      instructions: ownerInstructions(context, run, change),
+    });
+  try {
+    return await submitChange(parts);
+  } catch (error) {
+    const isTooLarge = error instanceof PsycheError && error.code === "TRANSACTION_TOO_LARGE";
+    if (!isTooLarge || parts.metadata === null) throw error;
+  }
+  await submitChange({ metadata: parts.metadata });
+  return await submitChange({ ...parts, metadata: null });
 }
 
 function changedParts(state: CoordinatorState, update: ConfigUpdate): Parts {
