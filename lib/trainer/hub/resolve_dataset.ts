@@ -3,9 +3,18 @@ import { PsycheError } from "../../error.ts";
 import { parquetFilesOfSplit } from "../data/parquet_split.ts";
 import { type HubOptions, hubSnapshot, type Selection } from "./hub_download.ts";
 
+export interface DatasetPart {
+  /** Branch, tag or commit. Default `main`. */
+  revision?: string;
+  /** Split that the cache must hold to be the answer without network. Default `train`. */
+  split?: string;
+  /** Only the files below directories of this name. */
+  subset?: string;
+}
+
 /**
- * The local directory of that name, otherwise the Hub's data set of that name in the shared cache,
- * all of its parquet files.
+ * The local directory of that name, otherwise the Hub's data set of that name in the shared cache with
+ * its parquet files.
  *
  * @param options absent: only a directory will do
  * @throws PsycheError `DATA_UNAVAILABLE`, and as {@linkcode hubSnapshot}
@@ -13,7 +22,7 @@ import { type HubOptions, hubSnapshot, type Selection } from "./hub_download.ts"
 export async function resolveDatasetDirectory(
   name: string,
   options: HubOptions | undefined,
-  { revision = "main", split = "train" } = {},
+  { revision = "main", split = "train", subset }: DatasetPart = {},
 ): Promise<string> {
   const info = await Deno.stat(name).catch(() => null);
   if (info?.isDirectory) return name;

@@ -1,0 +1,30 @@
+/** Where the data of a task are. */
+import { join } from "node:path";
+import type { HubOptions } from "../hub/hub_download.ts";
+import { resolveDatasetDirectory } from "../hub/resolve_dataset.ts";
+import type { EvalTask } from "./eval_task.ts";
+
+/** The branch in which the Hub keeps every data set as parquet. */
+const PARQUET_BRANCH = "refs/convert/parquet";
+
+/**
+ * `<dataDirectory>/<task>` if there is such a directory, otherwise the shared cache of Hugging Face
+ * tools, filled from the Hub where it has to be.
+ *
+ * @throws PsycheError as `resolveDatasetDirectory`
+ */
+export async function evalDirectory(
+  task: EvalTask,
+  dataDirectory: string | undefined,
+  hub: HubOptions,
+): Promise<string> {
+  if (dataDirectory !== undefined) {
+    const directory = join(dataDirectory, task.name);
+    if (await Deno.stat(directory).then((info) => info.isDirectory, () => false)) return directory;
+  }
+  return await resolveDatasetDirectory(task.dataset, hub, {
+    revision: PARQUET_BRANCH,
+    split: task.split,
+    subset: task.subset,
+  });
+}
