@@ -13,6 +13,7 @@ import { PublicKey } from "@solana/web3.js";
 import { Account, Clock, FailedTransactionMetadata } from "litesvm";
 import { seed } from "../../lib/protocol/property_seed.ts";
 import { Chain } from "./harness.ts";
+import { IDL_SCENES } from "./idl_scenes.ts";
 import { illegality } from "./legal_accounts.ts";
 import { encodeTransaction, type RawInstruction, rawInstruction } from "./raw_transaction.ts";
 import { IDLS, type ProgramName, SCENES } from "./scenes.ts";
@@ -25,7 +26,26 @@ const collect = runInNewContext("gc") as () => void;
 
 /** Numbers of the framework, of the system and token programs, and of the programs themselves. */
 const KNOWN_NUMBERS = new Set([
-  ...[101, 102, 1001, 1002, 1500, 2000, 2001, 2002, 2003, 2004, 2006, 2007, 2009, 2011, 2013, 2015],
+  ...[
+    101,
+    102,
+    1001,
+    1002,
+    1500,
+    2000,
+    2001,
+    2002,
+    2003,
+    2004,
+    2005,
+    2006,
+    2007,
+    2009,
+    2011,
+    2013,
+    2015,
+    2507,
+  ],
   ...[3000, 3001, 3002, 3003, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3016, 4100, 4101],
   ...Array.from({ length: 21 }, (_, i) => i),
   ...Object.values(IDLS).flatMap((idl) => (idl.errors ?? []).map(({ code }) => code)),
@@ -136,7 +156,7 @@ function worlds(): World[] {
   const built = (Object.keys(SCENES) as ProgramName[]).flatMap((program) =>
     Object.values(SCENES[program]).map((make) => ({ program, ...make() }))
   );
-  return built.map(({ program, chain, instruction }) => {
+  const own = built.map(({ program, chain, instruction }) => {
     const first = rawInstruction(instruction);
     // Scenes of the coordinator are about the same run and users: any instruction can be sent in each.
     const others = program === "coordinator"
@@ -144,6 +164,11 @@ function worlds(): World[] {
       : [];
     return new World(chain, [first, ...others.map((other) => rawInstruction(other.instruction))]);
   });
+  const framework = Object.values(IDL_SCENES).map((make) => {
+    const { chain, instruction } = make();
+    return new World(chain, [rawInstruction(instruction)]);
+  });
+  return [...own, ...framework];
 }
 
 function mutateBytes(random: Random, bytes: Uint8Array, hot: readonly number[]): void {

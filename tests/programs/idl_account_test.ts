@@ -4,6 +4,7 @@ import { type PublicKey, SystemProgram } from "@solana/web3.js";
 import * as idl from "../../lib/chain/idl_account.ts";
 import { defaultProgramIds } from "../../lib/chain/programs.ts";
 import { assertError, Chain, key, programFile } from "./harness.ts";
+import { IDL_SCENES } from "./idl_scenes.ts";
 import { changed, IDLS, type ProgramName } from "./scenes.ts";
 
 function published(name: ProgramName) {
@@ -64,6 +65,16 @@ for (const name of Object.keys(IDLS) as ProgramName[]) {
     chain.run(idl.createIdl(program, heir, 10));
   });
 }
+
+Deno.test("each instruction logs its name, and needs all of its accounts", () => {
+  for (const [name, make] of Object.entries(IDL_SCENES)) {
+    const { chain, instruction } = make();
+    for (let count = 0; count < instruction.keys.length; count++) {
+      assertError(chain.send(changed(instruction, { count })), 3005, "AccountNotEnoughKeys");
+    }
+    assert.equal(chain.run(instruction).logs[0], `Instruction: ${name}`);
+  }
+});
 
 Deno.test("creating: by the canonical base, for this program, once", () => {
   const { chain, program, owner, address } = published("authorizer");

@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 const DISCRIMINATORS: Record<string, (data: DataView) => string | null> = {
   ef21b1372c9b562b: coordinatorAccount,
   "9c099910af181ffc": coordinatorInstance,
+  "184662bf3a907b9e": idlAccount,
   "0344a8f3c3a8204b": authorization,
   // Only the program itself could have written there, and it writes the discriminator first.
   "0000000000000000": (view) => u8s(view).every((byte) => byte === 0) ? null : "nameless content",
@@ -68,4 +69,9 @@ function authorization(view: DataView): string | null {
   if (view.getUint8(77 + scope) > 1) return "active";
   const delegates = view.getUint32(78 + scope, true);
   return view.byteLength === 90 + scope + 32 * delegates ? null : "number of delegates";
+}
+
+function idlAccount(view: DataView): string | null {
+  if (view.byteLength < 44) return `length ${view.byteLength}`;
+  return view.getUint32(40, true) <= view.byteLength - 44 ? null : "length of the IDL";
 }
