@@ -11,7 +11,7 @@ const STEPS: Record<string, string> = {
   airdrop: "SOL for the run's owner",
   programs: "programs: deployed by transactions",
   authorization: "join authorization for everybody",
-  run: "run created",
+  run: "run created, with a treasury that pays in a token of its own",
   config: "run configured",
   resume: "run waits for members",
 };

@@ -108,6 +108,8 @@ export function demoSummary(result: DemoResult): string[] {
     `  exchanged   ${kilobytes(result.bytesPerResult)} a result instead of ` +
     `${kilobytes(result.bytesDense)} (${ratio} times less)`,
     `  speed       ${Math.round(result.tokensPerSecond).toLocaleString("en")} tokens/s`,
+    `  rewards     ${result.claims.map(({ claimed }) => claimed.ui).join(" + ")} tokens claimed ` +
+    `from the treasury (mint ${result.mint.slice(0, 8)})`,
     `  time        ${result.elapsedSeconds.toFixed(1)} s: localnet and programs ` +
     `${setup.toFixed(1)} s, run ${result.trainingSeconds.toFixed(1)} s`,
     `  checkpoint  ${result.checkpoint}`,
@@ -139,6 +141,13 @@ export function demoJson(result: DemoResult): object {
     checkpoint: result.checkpoint,
     sample: result.sample,
     event_log: result.eventLog,
+    mint: result.mint,
+    claims: result.claims.map(({ client, claimed, signature }) => ({
+      client,
+      raw: claimed.raw.toString(),
+      tokens: claimed.ui,
+      signature,
+    })),
     setup_milliseconds: result.setupMilliseconds,
     training_seconds: result.trainingSeconds,
     elapsed_seconds: result.elapsedSeconds,

@@ -6,7 +6,9 @@ import { formatEventLine } from "../events/event_lines.ts";
 import { RunMonitor } from "../events/run_monitor.ts";
 import { loadRunConfig } from "../operator/load_run_config.ts";
 import { prepareDemo } from "../operator/prepare_demo.ts";
+import type { RewardPlan } from "../operator/prepare_run.ts";
 import { type LocalnetSetup, type SetupEvent, setupLocalnet } from "../operator/setup_localnet.ts";
+import { type Claim, claimAll } from "./claim_all.ts";
 import { clientFailure, type ClientProcess, startClientProcess } from "./client_process.ts";
 import { demoConfig } from "./demo_config.ts";
 import { judgeCheckpoint, type Judgement } from "./judge_checkpoint.ts";
@@ -56,9 +58,15 @@ export interface DemoResult {
   setupMilliseconds: Record<string, number>;
   trainingSeconds: number;
   elapsedSeconds: number;
+  /** Token of the rewards, base58, and what each client was paid. */
+  mint: string;
+  claims: Claim[];
 }
 
 const RUN_ID = "demo";
+/** 100 tokens for each client that finishes an epoch. */
+const REWARD_PER_CLIENT = 100_000_000n;
+const REWARD_DECIMALS = 6;
 const PROMPT = "Economy. The ";
 const SAMPLE_TOKENS = 48;
 const HELD_OUT_SEQUENCES = 64;
@@ -93,6 +101,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       config: run,
       clockRate: options.clockRate,
       dataDirectory: files.dataDirectory,
+      treasurer: true,
+      rewards: rewardPlan(options.clients),
       runsDirectory: join(directory, "runs"),
       keysDirectory: join(directory, "keys"),
       signal: options.signal,
@@ -107,6 +117,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       setup,
       monitor,
       eventLog,
+      claims: await claimAll(setup.context, {
+        runId: RUN_ID,
+        keyDirectory: join(directory, "keys"),
+      }),
       model: run.model,
       files,
     });
@@ -162,6 +176,7 @@ async function summarise(
     setup: LocalnetSetup;
     monitor: RunMonitor;
     eventLog: string;
+    claims: Claim[];
     model: Parameters<typeof demoConfig>[0]["model"];
     files: { dataDirectory: string; modelDirectory: string };
   },
@@ -218,6 +233,20 @@ async function summarise(
     setupMilliseconds: setup.timings,
     trainingSeconds: done.trainingSeconds,
     elapsedSeconds: (performance.now() - done.start) / 1000,
+    mint: setup.collateralMint ?? "",
+    claims: done.claims,
+  };
+}
+
+/** A treasury that pays every client for one epoch. */
+function rewardPlan(clients: number): RewardPlan {
+  const earningRate = REWARD_PER_CLIENT * BigInt(clients);
+  return {
+    decimals: REWARD_DECIMALS,
+    supply: earningRate * 10n,
+    topUp: earningRate,
+    earningRate,
+    slashingRate: 0n,
   };
 }
 

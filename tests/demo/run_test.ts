@@ -40,6 +40,7 @@ Deno.test("demo --json prints one object, and what it says is so", async () => {
     `${result.loss_first} -> ${result.loss_last}`,
   );
   assert.ok(result.held_out_loss_last < 0.95 * result.held_out_loss_first);
+  assert.deepEqual(result.claims.map(({ tokens }: { tokens: string }) => tokens), ["100", "100"]);
   assert.ok(result.bytes_per_result * 100 < result.bytes_dense);
   for (const file of ["config.json", "model.safetensors", "tokenizer.json"]) {
     assert.ok((await Deno.stat(`${ROOT}${result.checkpoint}/${file}`)).isFile);
