@@ -22,7 +22,7 @@ const TARGET = "bpfel-unknown-none";
 
 /** What `checksums.json` records. */
 export interface Checksums {
-  /** First line of each tool's version. */
+  /** What each tool says its version is, and the versions of the Debian packages. */
   toolchain: Record<string, string>;
   /** SHA-256 of each program file, in hexadecimal. */
   sha256: Record<string, string>;
@@ -102,9 +102,10 @@ export async function checksumsOf(built: BuiltPrograms, signal: AbortSignal): Pr
     (await run(program, ["--version"], { signal })).match(pattern)?.[0].trim() ?? "unknown";
   return {
     toolchain: {
-      rustc: await version(RUSTC, /^rustc \S+/),
+      rustc: await version(RUSTC, /^rustc \S+ \([^)]*\)/),
       cargo: await version(CARGO, /^cargo \S+/),
       llc: await version(`${LLVM}llc`, /LLVM version \S+/),
+      ...await packageVersions(signal),
     },
     sha256: Object.fromEntries(
       [...built].map(([name, bytes]) => [
@@ -113,6 +114,18 @@ export async function checksumsOf(built: BuiltPrograms, signal: AbortSignal): Pr
       ]),
     ),
   };
+}
+
+/** Versions of the Debian packages; none where the tools come from somewhere else. */
+async function packageVersions(signal: AbortSignal): Promise<Record<string, string>> {
+  try {
+    const format = "-f=${Package} ${Version}\n";
+    const lines = await run("dpkg-query", ["-W", format, ...TOOLCHAIN_PACKAGES], { signal });
+    return Object.fromEntries(lines.trim().split("\n").map((line) => line.split(" ")));
+  } catch (error) {
+    if (error instanceof PsycheError) return {};
+    throw error;
+  }
 }
 
 /** Installs the tools; needs root. @throws PsycheError `TOOLCHAIN_MISSING`. */

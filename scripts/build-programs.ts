@@ -3,13 +3,22 @@
  */
 import { fileURLToPath } from "node:url";
 import { PsycheError } from "../lib/error.ts";
-import { buildPrograms, type Checksums, checksumsOf, installToolchain } from "../programs/build.ts";
+import {
+  type BuildFolders,
+  buildPrograms,
+  type BuiltPrograms,
+  type Checksums,
+  checksumsOf,
+  installToolchain,
+} from "../programs/build.ts";
+import { compareBuild, testBuild } from "../programs/check_build.ts";
 
 const HELP = `Builds the on-chain programs and replaces programs/*.so and programs/checksums.json.
 
   deno run -A scripts/build-programs.ts [--check] [--install]
 
-  --check    build, write nothing, fail when a program differs from programs/checksums.json
+  --check    build and compare with the committed programs, write nothing; where other tools
+             than the recorded ones give other bytes, test what the built programs do instead
   --install  install the Debian packages of the build first (needs root)`;
 
 const FLAGS = ["--check", "--install", "--help"];
@@ -36,26 +45,30 @@ async function main(flags: string[], signal: AbortSignal): Promise<void> {
   for (const [name, bytes] of built) {
     console.log(`${checksums.sha256[`${name}.so`]}  ${name}.so  ${bytes.length} bytes`);
   }
-  if (flags.includes("--check")) {
-    return check(JSON.parse(await Deno.readTextFile(CHECKSUMS)), checksums);
-  }
+  if (flags.includes("--check")) return await check(folders, built, checksums, signal);
   for (const [name, bytes] of built) await replace(`${PROGRAMS}/${name}.so`, bytes);
   await replace(CHECKSUMS, new TextEncoder().encode(JSON.stringify(checksums, null, 2) + "\n"));
 }
 
-function check(expected: Checksums, found: Checksums): void {
-  for (const [tool, version] of Object.entries(found.toolchain)) {
-    const recorded = expected.toolchain[tool];
-    if (version !== recorded) console.log(`note: ${version}, recorded was ${recorded}`);
+async function check(
+  folders: BuildFolders,
+  built: BuiltPrograms,
+  found: Checksums,
+  signal: AbortSignal,
+): Promise<void> {
+  const recorded = JSON.parse(await Deno.readTextFile(CHECKSUMS)) as Checksums;
+  const { different, otherTools } = await compareBuild(folders, built, recorded, found);
+  if (different.length === 0) return console.log("the committed programs, byte by byte");
+  for (const tool of otherTools) console.log(`another version of ${tool}`);
+  if (otherTools.length > 0) {
+    console.log(`${different.join(", ")}: other bytes, as other tools make; testing what they do`);
+    await testBuild(folders, built, signal);
+    return console.log("other bytes than the committed ones, and all tests of the programs pass");
   }
-  const different = Object.keys(found.sha256).filter((file) =>
-    found.sha256[file] !== expected.sha256[file]
-  );
-  if (different.length === 0) return console.log("as recorded");
   throw new PsycheError(
     "PROGRAMS_DIFFER",
-    `The build gives other bytes than recorded for ${different.join(", ")}; ` +
-      "compare the tool versions, or build without --check and commit the new files.",
+    `The recorded tools make other bytes than the committed ones of ${different.join(", ")}; ` +
+      "build without --check and commit the new files.",
   );
 }
 
