@@ -1,0 +1,39 @@
+/** Flags of the commands that build images. */
+import { type Flag, type Flags, text } from "./flag.ts";
+import { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS } from "./flag_sets.ts";
+
+const accelerator: Flag<"cpu" | "cuda"> = {
+  summary: "what ONNX Runtime computes on: cpu or cuda",
+  placeholder: "<kind>",
+  fallback: "cpu",
+  parse(value) {
+    if (value === "cpu" || value === "cuda") return value;
+    throw new Error(`"${value}" is neither cpu nor cuda`);
+  },
+};
+
+export const IMAGE_FLAGS = {
+  ...CLUSTER_FLAGS,
+  ...PROGRAM_FLAGS,
+  yes: SEND_FLAGS.yes,
+  accelerator,
+  baseImage: text({ summary: "image to build on (default debian:bookworm-slim)" }),
+} satisfies Flags;
+
+/** The flags of the address check among those given. */
+export function addressCheckArguments(
+  settings: {
+    rpc: string;
+    coordinatorProgramId?: string;
+    authorizerProgramId?: string;
+    yes: boolean;
+  },
+): string[] {
+  const { rpc, coordinatorProgramId, authorizerProgramId, yes } = settings;
+  return [
+    ...["--rpc", rpc],
+    ...(coordinatorProgramId ? ["--coordinator-program-id", coordinatorProgramId] : []),
+    ...(authorizerProgramId ? ["--authorizer-program-id", authorizerProgramId] : []),
+    ...(yes ? ["--yes"] : []),
+  ];
+}

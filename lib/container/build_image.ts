@@ -1,0 +1,45 @@
+/** Building an image, after the programs that its clients will talk to were looked at. */
+import { fileURLToPath } from "node:url";
+import { PsycheError } from "../error.ts";
+import { docker } from "./docker.ts";
+import { runChild } from "./run_child.ts";
+
+export type ClientImage = "psyche-client" | "psyche-test-client";
+
+/**
+ * The safety question of docs/protocol/commands.md section 4.3.
+ *
+ * @param args flags of `coordinator-address-check`
+ * @throws PsycheError `ADDRESSES_NOT_CONFIRMED` after any answer but yes
+ */
+export async function confirmAddresses(args: string[], signal: AbortSignal): Promise<void> {
+  const script = fileURLToPath(
+    new URL("../../scripts/coordinator-address-check.ts", import.meta.url),
+  );
+  const permissions = ["--quiet", "--allow-net", "--allow-env", "--allow-read"];
+  const code = await runChild(Deno.execPath(), ["run", ...permissions, script, ...args], signal);
+  if (code === 0) return;
+  throw new PsycheError(
+    "ADDRESSES_NOT_CONFIRMED",
+    "The program addresses were not confirmed, so nothing was built or started.",
+    { exitCode: code },
+  );
+}
+
+/**
+ * @param options.accelerator `cuda` needs a base image with the CUDA libraries: environment BASE_IMAGE
+ * @throws PsycheError `DOCKER_FAILED`
+ */
+export async function buildImage(
+  image: ClientImage,
+  options: { accelerator: "cpu" | "cuda"; baseImage?: string; signal: AbortSignal },
+): Promise<void> {
+  const { accelerator, baseImage, signal } = options;
+  await docker([
+    "build",
+    ...["--file", "docker/Dockerfile", "--target", image, "--tag", image],
+    ...["--build-arg", `ACCELERATOR=${accelerator}`],
+    ...(baseImage ? ["--build-arg", `BASE_IMAGE=${baseImage}`] : []),
+    ".",
+  ], { signal });
+}

@@ -1,0 +1,89 @@
+/** The Docker command line. Used by scripts and tests; the engine itself is never talked to directly. */
+import { PsycheError } from "../error.ts";
+
+export interface DockerOptions {
+  /** Added to the environment of the docker command. */
+  environment?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+/**
+ * Runs `docker` with this process's terminal.
+ *
+ * @throws PsycheError `DOCKER_MISSING`, `DOCKER_FAILED` (exits with docker's code)
+ */
+export async function docker(args: string[], options: DockerOptions = {}): Promise<void> {
+  const { code } = await spawn(args, options, "inherit").status;
+  if (code !== 0) throw failed(args, code, "");
+}
+
+/** The same, to what it writes on standard output, trimmed. */
+export async function dockerOutput(args: string[], options: DockerOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await spawn(args, options, "piped").output();
+  const decoder = new TextDecoder();
+  if (code !== 0) throw failed(args, code, decoder.decode(stderr));
+  return decoder.decode(stdout).trim();
+}
+
+/**
+ * Says no early and clearly.
+ *
+ * @throws PsycheError `DOCKER_MISSING`, `DOCKER_UNREACHABLE`
+ */
+export async function requireEngine(options: DockerOptions = {}): Promise<void> {
+  try {
+    await dockerOutput(["version", "--format", "{{.Server.Version}}"], options);
+  } catch (error) {
+    if (!(error instanceof PsycheError) || error.code !== "DOCKER_FAILED") throw error;
+    throw new PsycheError(
+      "DOCKER_UNREACHABLE",
+      `No Docker engine answers (${error.message.split("\n")[0]}); start it, and see that this ` +
+        `user may talk to it (group "docker").`,
+      { cause: error },
+    );
+  }
+}
+
+/** How many NVIDIA GPUs this machine lists; 0 without their tools, or when `USE_GPU` is 0. */
+export async function gpuCount(useGpu: string | undefined): Promise<number> {
+  if (useGpu === "0") return 0;
+  try {
+    const { code, stdout } = await new Deno.Command("nvidia-smi", { args: ["--list-gpus"] })
+      .output();
+    if (code !== 0) return 0;
+    return new TextDecoder().decode(stdout).split("\n").filter((line) => line.trim() !== "").length;
+  } catch {
+    return 0;
+  }
+}
+
+function spawn(args: string[], options: DockerOptions, stdio: "inherit" | "piped") {
+  options.signal?.throwIfAborted();
+  try {
+    return new Deno.Command("docker", {
+      args,
+      env: options.environment,
+      signal: options.signal,
+      stdin: stdio === "inherit" ? "inherit" : "null",
+      stdout: stdio,
+      stderr: stdio,
+    }).spawn();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new PsycheError(
+      "DOCKER_MISSING",
+      "There is no docker command on the path; install Docker (https://docs.docker.com/engine/install/).",
+      { cause },
+    );
+  }
+}
+
+function failed(args: string[], code: number, said: string): PsycheError {
+  const detail = said.trim() === "" ? "see its words above" : said.trim();
+  // Only the verb: later words may be long, or hold addresses with keys.
+  return new PsycheError(
+    "DOCKER_FAILED",
+    `"docker ${args[0]}" ended with exit code ${code}: ${detail}`,
+    { exitCode: code },
+  );
+}

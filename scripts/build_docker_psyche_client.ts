@@ -1,0 +1,21 @@
+/** Builds the image psyche-client. */
+import { defineCommand } from "../lib/cli/command.ts";
+import { addressCheckArguments, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
+import { runCommand } from "../lib/cli/run_command.ts";
+import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
+import { requireEngine } from "../lib/container/docker.ts";
+
+export const command = defineCommand({
+  name: "build_docker_psyche_client",
+  summary: "Shows the program addresses, asks whether they are right, and builds psyche-client.",
+  examples: [["deno task build_docker_psyche_client --rpc devnet", "an empty answer means no"]],
+  flags: IMAGE_FLAGS,
+  async run({ settings, output, signal }) {
+    await requireEngine({ signal });
+    await confirmAddresses(addressCheckArguments(settings), signal);
+    await buildImage("psyche-client", { ...settings, signal });
+    output.result({ image: "psyche-client" }, ["image psyche-client is built"]);
+  },
+});
+
+if (import.meta.main) await runCommand(command);

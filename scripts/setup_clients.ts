@@ -1,0 +1,44 @@
+/** Builds the test client's image and starts clients of it. */
+import { defineCommand } from "../lib/cli/command.ts";
+import { fileURLToPath } from "node:url";
+import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
+import { addressCheckArguments, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
+import { runCommand } from "../lib/cli/run_command.ts";
+import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
+import { readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
+import { requireEngine } from "../lib/container/docker.ts";
+import { runChild } from "../lib/container/run_child.ts";
+import { PsycheError } from "../lib/error.ts";
+
+const START = fileURLToPath(new URL("train-multiple-gpu-localnet.ts", import.meta.url));
+
+export const command = defineCommand({
+  name: "setup_clients",
+  summary: "Checks the program addresses, builds psyche-test-client and starts clients of it.",
+  examples: [["deno task setup_clients 2", "one GPU each; the CPU where there is none"]],
+  flags: IMAGE_FLAGS,
+  arguments: [NUM_CLIENTS],
+  check: (_, [count]) => clientCount(count).problems,
+  async run({ settings, origins, positional, output, signal }) {
+    const { clients } = clientCount(positional[0]);
+    const env = await readClientEnv({ required: ["RPC", "WS_RPC", "RUN_ID"] });
+    refuseLoopback(env);
+    await requireEngine({ signal });
+    // The name that containers have for this machine is unknown on the machine itself.
+    const rpc = origins.rpc?.source === "flag"
+      ? settings.rpc
+      : env.RPC.replace("//host.docker.internal", "//127.0.0.1");
+    await confirmAddresses(addressCheckArguments({ ...settings, rpc }), signal);
+    await buildImage("psyche-test-client", { ...settings, signal });
+    const args = ["run", "--quiet", "--allow-all", START, String(clients)];
+    const code = await runChild(Deno.execPath(), args, signal);
+    if (code !== 0) {
+      throw new PsycheError("CLIENTS_NOT_STARTED", "Not all clients were started; see above.", {
+        exitCode: code,
+      });
+    }
+    output.result({ clients }, ["follow one with: docker logs -f psyche-test-client-1"]);
+  },
+});
+
+if (import.meta.main) await runCommand(command);

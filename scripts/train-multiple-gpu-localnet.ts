@@ -1,0 +1,47 @@
+/** Starts test clients in containers, each with a wallet of its own that the cluster's faucet fills. */
+import { defineCommand } from "../lib/cli/command.ts";
+import { availableParallelism } from "node:os";
+import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
+import { runCommand } from "../lib/cli/run_command.ts";
+import { containerEnv, readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
+import { gpuCount, requireEngine } from "../lib/container/docker.ts";
+import { gpuOf, startFleet, threadsEach } from "../lib/container/start_fleet.ts";
+
+export const command = defineCommand({
+  name: "train-multiple-gpu-localnet",
+  summary: "Starts psyche-test-client-1 to -n with the settings of config/client/.env.",
+  examples: [[
+    "deno task train-multiple-gpu-localnet 2",
+    "one GPU each; the CPU where there is none",
+  ]],
+  flags: {},
+  arguments: [NUM_CLIENTS],
+  check: (_, [count]) => clientCount(count).problems,
+  async run({ positional, output, runtime, signal }) {
+    const { clients } = clientCount(positional[0]);
+    const env = await readClientEnv({ required: ["RPC", "WS_RPC", "RUN_ID"] });
+    refuseLoopback(env);
+    await requireEngine({ signal });
+    const gpus = await gpuCount(runtime.environment("USE_GPU") ?? env.USE_GPU);
+    const threads = { THREADS: String(threadsEach(clients, availableParallelism())) };
+    const containers = Array.from({ length: clients }, (_, i) => ({
+      name: `psyche-test-client-${i + 1}`,
+      image: "psyche-test-client",
+      command: ["train"],
+      env: { ...threads, ...containerEnv(env) },
+      network: "bridge" as const,
+      gpu: gpuOf(i, clients, gpus),
+      detached: true,
+    }));
+    const where = gpus > 0 ? "on a GPU of its own" : "on the CPU, because no GPU was found";
+    await startFleet(containers, {
+      signal,
+      onStart: (name) => output.say(`${name} trains ${where}`),
+    });
+    output.result({ containers: containers.map(({ name }) => name) }, [
+      `${clients} clients train run ${env.RUN_ID}`,
+    ]);
+  },
+});
+
+if (import.meta.main) await runCommand(command);
