@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { FAKE_TOKEN, FAKE_URL, FakeHub } from "./fake_hub.ts";
 import { hubCacheDirectory, repositoryFolder } from "./hub_cache.ts";
 import type { HubOptions, HubProgress } from "./hub_download.ts";
+import { resolveDatasetDirectory } from "./resolve_dataset.ts";
 import { resolveModelDirectory } from "./resolve_model.ts";
 
 const bytes = (length: number, seed: number) =>
@@ -198,6 +199,33 @@ Deno.test("aborting ends a download with the abort's reason", () =>
       resolveModelDirectory(REPO, { ...options, onProgress, signal: stop.signal }),
       reason,
     );
+  }));
+
+Deno.test("of a data set only the wanted subset is fetched, also from the parquet branch", () =>
+  withHub(async (hub, options) => {
+    hub.files.clear();
+    for (const path of ["a/test/0000.parquet", "a/dev/0000.parquet", "b/test/0000.parquet"]) {
+      hub.files.set(path, text(path));
+    }
+    hub.files.set("README.md", text("x"));
+    const part = { revision: "refs/convert/parquet", split: "test" };
+    const resolve = (subset?: string) =>
+      resolveDatasetDirectory("owner/tiny", options, { ...part, subset });
+    const directory = await resolve("a");
+    assert.equal(
+      await Deno.readTextFile(join(directory, "a/dev/0000.parquet")),
+      "a/dev/0000.parquet",
+    );
+    await assert.rejects(Deno.stat(join(directory, "b")));
+    hub.online = false;
+    assert.equal(await resolve("a"), directory);
+    await assert.rejects(resolve("b"), { code: "HUB_UNAVAILABLE" });
+    hub.online = true;
+    assert.equal(await resolve("b"), directory);
+    await assert.rejects(resolve("c"), { code: "HUB_FILES_MISSING" });
+    await assert.rejects(resolveDatasetDirectory("owner/tiny", undefined), {
+      code: "DATA_UNAVAILABLE",
+    });
   }));
 
 Deno.test("the cache is where the environment says", () => {

@@ -33,8 +33,12 @@ export async function resolveDatasetDirectory(
     );
   }
   const selection: Selection = {
-    select: (files) => files.filter(({ path }) => path.endsWith(".parquet")),
-    isComplete: (directory) => parquetFilesOfSplit(directory, split).then(() => true, () => false),
+    select: (files) =>
+      files.filter(({ path }) =>
+        path.endsWith(".parquet") && (subset === undefined || path.split("/").includes(subset))
+      ),
+    isComplete: (directory) =>
+      parquetFilesOfSplit(directory, split, subset).then(() => true, () => false),
   };
   return await hubSnapshot({ type: "dataset", name }, revision, selection, options);
 }
