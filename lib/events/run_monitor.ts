@@ -162,7 +162,7 @@ export class RunMonitor {
 
   /**
    * Compares the weights of all clients round by round. `compared` counts the rounds that at least two
-   * clients reported; without any, nothing is known and `equal` is false.
+   * clients reported; without any, nothing is known and `equal` is false, unless there is one client.
    */
   get weights(): { equal: boolean; compared: number; differing: string[] } {
     const comparable = [...this.#weights.values()].filter((round) => round.byClient.size >= 2);
@@ -170,7 +170,7 @@ export class RunMonitor {
       .filter((round) => new Set(round.byClient.values()).size > 1)
       .map((round) => round.key);
     return {
-      equal: comparable.length > 0 && differing.length === 0,
+      equal: differing.length === 0 && (comparable.length > 0 || this.clients.size === 1),
       compared: comparable.length,
       differing,
     };

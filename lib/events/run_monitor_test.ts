@@ -42,6 +42,8 @@ Deno.test("the loss of a step is the mean over all sequences of all clients", ()
 Deno.test("weights are equal only when every compared round agrees, and something was compared", () => {
   const monitor = new RunMonitor();
   monitor.add({ ...applied(0, "x"), time: 1, client: "A" });
+  assert.deepEqual(monitor.weights, { equal: true, compared: 0, differing: [] });
+  monitor.add({ type: "waiting", reason: "", time: 1, client: "B" });
   assert.deepEqual(monitor.weights, { equal: false, compared: 0, differing: [] });
   monitor.add({ ...applied(0, "x"), time: 2, client: "B" });
   assert.equal(monitor.weights.equal, true);
