@@ -129,6 +129,30 @@ Deno.test("operator commands over a bad network", async (t) => {
         ),
     );
 
+    await t.step("transfers that expired unseen are signed anew", async () => {
+      // A blockhash lives for 150 slots, here for a second and a half.
+      const fast = await spawnLocalnet({ slotMs: 10 });
+      let sends = 0;
+      const proxy = await startFaultyProxy(
+        fast.rpcUrl,
+        (method) => method === "sendTransaction" && sends++ < 2 ? "swallow" : "pass",
+      );
+      try {
+        const directory = "devnet_funded_accounts/late";
+        const rpc = ["--rpc", proxy.url, "--ws-rpc", fast.wsUrl];
+        const args = [ownerFile, "30", "--yes", "--keys-directory", directory, ...rpc];
+        const result = await done("fund_accounts", ...args, ...programs);
+        assert.equal(result.funded.length, 30);
+        const sent = proxy.seen.filter(({ method }) => method === "sendTransaction");
+        assert.equal(new Set(sent.map(({ params }) => params[0])).size, 4);
+        const again = await done("fund_accounts", ...args, ...programs);
+        assert.equal(again.alreadyFunded, 30);
+      } finally {
+        await proxy.stop();
+        await fast.stop();
+      }
+    });
+
     await t.step(
       "a first address that only fails is asked little",
       () =>

@@ -11,6 +11,8 @@ export type Fault =
   | "drop"
   /** It arrives, and its answer is lost. */
   | "lose answer"
+  /** The node says thanks and forgets it. */
+  | "swallow"
   | 429
   | 503;
 
@@ -36,6 +38,9 @@ export async function startFaultyProxy(
     seen.push({ method, fault, params });
     if (typeof fault === "number") {
       return response.writeHead(fault, { "Retry-After": "0" }).end("busy");
+    }
+    if (fault === "swallow") {
+      return response.end(JSON.stringify({ jsonrpc: "2.0", id: 1, result: "" }));
     }
     if (fault === "drop") return response.destroy();
     if (fault === "delay") await new Promise((resolve) => setTimeout(resolve, DELAY_MILLIS));
