@@ -96,15 +96,18 @@ export function demoSummary(result: DemoResult): string[] {
   const setup = Object.values(result.setupMilliseconds).reduce((sum, ms) => sum + ms, 0) / 1000;
   return [
     "",
-    `${result.clients} clients trained ${result.steps} steps together and the run is finished.`,
+    `${result.clients} client${result.clients === 1 ? "" : "s"} trained ${result.steps} steps ` +
+    "and the run is finished.",
     "",
     `  loss        ${result.lossFirst.toFixed(3)} -> ${result.lossLast.toFixed(3)} ` +
     `(${fall.toFixed(0)} % lower); held-out text ${result.heldOutFirst.toFixed(3)} -> ` +
     `${result.heldOutLast.toFixed(3)}`,
-    `  weights     ${
-      result.weightsEqual ? "bit-equal on all clients" : "DIFFERENT"
-    } after each of ` +
-    `${result.weightsCompared} rounds (${result.weightsSha256.slice(0, 16)})`,
+    result.weightsCompared === 0
+      ? `  weights     ${result.weightsSha256.slice(0, 16)}, of the only client`
+      : `  weights     ${
+        equality({ equal: result.weightsEqual, compared: 1 })
+      } on all clients after ` +
+        `each of ${result.weightsCompared} rounds (${result.weightsSha256.slice(0, 16)})`,
     `  exchanged   ${kilobytes(result.bytesPerResult)} a result instead of ` +
     `${kilobytes(result.bytesDense)} (${ratio} times less)`,
     `  speed       ${Math.round(result.tokensPerSecond).toLocaleString("en")} tokens/s`,
