@@ -17,7 +17,12 @@ export interface Model {
   files: ModelFiles;
   /** In ascending byte order of the names. */
   parameters: Parameter[];
+  /** Further files by name that checkpoints carry on (client-lifecycle.md section 4). */
+  extras?: ReadonlyMap<string, string>;
 }
+
+/** Small files that other tools expect beside the weights. */
+const EXTRAS = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
 
 /**
  * Puts a model together and checks that every parameter of its configuration is there, in its
@@ -77,7 +82,12 @@ export async function readModelDirectory(directory: string): Promise<Model> {
       tensors.set(name, tensor);
     }
   }
-  return assembleModel({ config, tokenizer }, tensors);
+  const extras = new Map<string, string>();
+  for (const name of EXTRAS) {
+    const text = await readIfThere(join(directory, name));
+    if (text !== null) extras.set(name, text);
+  }
+  return { ...assembleModel({ config, tokenizer }, tensors), extras };
 }
 
 /** The text of a model directory's config.json. @throws PsycheError `MODEL_NOT_FOUND` */
@@ -100,7 +110,7 @@ export async function readConfigText(directory: string): Promise<string> {
  */
 export async function writeModelDirectory(
   directory: string,
-  model: { files: ModelFiles; parameters: readonly Parameter[] },
+  model: Pick<Model, "files" | "extras"> & { parameters: readonly Parameter[] },
 ): Promise<void> {
   await Deno.mkdir(dirname(directory), { recursive: true });
   const temporary = await Deno.makeTempDir({ dir: dirname(directory), prefix: ".model-" });
@@ -108,6 +118,9 @@ export async function writeModelDirectory(
     await Deno.writeTextFile(join(temporary, "config.json"), model.files.config);
     if (model.files.tokenizer !== null) {
       await Deno.writeTextFile(join(temporary, "tokenizer.json"), model.files.tokenizer);
+    }
+    for (const [name, text] of model.extras ?? []) {
+      await Deno.writeTextFile(join(temporary, name), text);
     }
     await writeSafetensors(
       join(temporary, "model.safetensors"),

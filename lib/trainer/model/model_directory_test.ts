@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { writeSafetensors } from "../safetensors.ts";
 import { initialParameters } from "./init.ts";
 import { formatLlamaConfig, nanoConfig, parameterShapes } from "./llama_config.ts";
-import { readModelDirectory } from "./model_directory.ts";
+import { readModelDirectory, writeModelDirectory } from "./model_directory.ts";
 
 const CONFIG = { ...nanoConfig(16), hiddenSize: 16, intermediateSize: 16, layers: 1 };
 
@@ -39,6 +39,17 @@ Deno.test("several files are read by their index, others beside them are not", (
     const { parameters } = await readModelDirectory(directory);
     const expected = initialParameters(CONFIG, 1);
     for (const { name, data } of parameters) assert.deepEqual(data, expected.get(name));
+  }));
+
+Deno.test("the small files beside the weights are carried on", () =>
+  withSharded(async (directory) => {
+    await Deno.writeTextFile(join(directory, "generation_config.json"), '{"a":1}');
+    await Deno.writeTextFile(join(directory, "notes.json"), "{}");
+    const copy = join(directory, "copy");
+    await writeModelDirectory(copy, await readModelDirectory(directory));
+    const names = [...Deno.readDirSync(copy)].map(({ name }) => name).sort();
+    assert.deepEqual(names, ["config.json", "generation_config.json", "model.safetensors"]);
+    assert.equal(await Deno.readTextFile(join(copy, "generation_config.json")), '{"a":1}');
   }));
 
 Deno.test("a missing file, a broken index and biases are refused", () =>
