@@ -1,7 +1,7 @@
 /** Runs a command by its name: `psyche create-run ...` is `deno task create-run ...`. */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findCommand, overview, usage } from "../lib/cli/dispatch.ts";
+import { findCommand, isSameName, overview, usage } from "../lib/cli/dispatch.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const CONFIG = join(ROOT, "deno.json");
@@ -15,11 +15,12 @@ async function tasks(): Promise<Record<string, { description: string }>> {
 async function dispatch(name: string, args: string[]): Promise<number> {
   const entry = findCommand(name);
   const config = `--config=${CONFIG}`;
-  if (entry === undefined && !(name in await tasks())) {
+  const task = Object.keys(await tasks()).find((it) => isSameName(it, name));
+  if (entry === undefined && task === undefined) {
     console.error(usage(name));
     return 2;
   }
-  const how = entry === undefined ? ["task", "--quiet", config, name] : [
+  const how = entry === undefined ? ["task", "--quiet", config, task!] : [
     "run",
     "--quiet",
     ...entry.permissions,

@@ -1,8 +1,8 @@
 /** Changes the configuration of a run. */
 import { defineCommand } from "../lib/cli/command.ts";
+import { configLines } from "../lib/cli/config_lines.ts";
 import { integer, text, toggle, u64 } from "../lib/cli/flag.ts";
 import { OPERATOR_FLAGS } from "../lib/cli/flag_sets.ts";
-import { outcomeLines } from "../lib/cli/outcome_lines.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { withOperator } from "../lib/cli/with_operator.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
@@ -60,7 +60,7 @@ export const command = defineCommand({
       : await loadRunConfig(settings.configPath, signal);
     file?.warnings.forEach((warning) => output.warn(warning));
     const { runId, apply } = settings;
-    const result: ConfigUpdateResult & Partial<AppliedConfig> = await withOperator(
+    const result = await withOperator<ConfigUpdateResult & Partial<AppliedConfig>>(
       command,
       (context) => {
         const update = { ...settings, file };
@@ -69,16 +69,7 @@ export const command = defineCommand({
           : updateConfig(context, runId, update);
       },
     );
-    const { changes, outcome } = result;
-    output.result(result, [
-      ...changes.map(({ field, before, after }) => `${field}: ${before} -> ${after}`),
-      ...(result.paused?.outcome?.dryRun
-        ? ["dry run, nothing was sent: the run would be paused, updated and resumed"]
-        : outcome === null
-        ? [`nothing to change: run "${result.runId}" has this configuration already`]
-        : outcomeLines(outcome)),
-      ...(result.resumed ? [`the run is "${result.resumed.after}"`] : []),
-    ]);
+    output.result(result, configLines(result));
   },
 });
 

@@ -2,10 +2,14 @@
 import { COMMAND_TABLE, type CommandEntry, scriptOf } from "./command_table.ts";
 import { tableLines } from "./table.ts";
 
-/** Names from before, and with the other separator: `fund-accounts`, `fund_accounts.sh`. */
-export function findCommand(typed: string): Required<CommandEntry> | undefined {
+/** With the other separator, or as the script file that it once was: `fund-accounts`, `fund_accounts.sh`. */
+export function isSameName(a: string, b: string): boolean {
   const plain = (name: string) => name.replace(/\.(sh|ts)$/, "").replaceAll("_", "-");
-  const entry = COMMAND_TABLE.find(({ name }) => plain(name) === plain(typed));
+  return plain(a) === plain(b);
+}
+
+export function findCommand(typed: string): Required<CommandEntry> | undefined {
+  const entry = COMMAND_TABLE.find(({ name }) => isSameName(name, typed));
   return entry && { ...entry, script: scriptOf(entry), args: entry.args ?? [] };
 }
 

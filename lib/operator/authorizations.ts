@@ -9,8 +9,8 @@ import {
 } from "../chain/authorizer.ts";
 import { authorizationAddress } from "../chain/pda.ts";
 import { PsycheError } from "../error.ts";
+import { chunks } from "./chunks.ts";
 import type { OperatorContext, ReaderContext } from "./context.ts";
-import { chunks } from "./funding_transfers.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
 import { type Outcome, submit } from "./submit.ts";

@@ -6,6 +6,7 @@ import { type Settlement, settleTransactions } from "../chain/settle_transaction
 import { sleep } from "../chain/sleep.ts";
 import { PsycheError } from "../error.ts";
 import { airdropUpTo } from "./airdrop.ts";
+import { chunks } from "./chunks.ts";
 import { explorerLink } from "./cluster_key.ts";
 import type { OperatorContext } from "./context.ts";
 import {
@@ -18,7 +19,6 @@ import {
 import { type Fleet, type FleetKey, saveFleet } from "./funding_keys.ts";
 import {
   batchTransfers,
-  chunks,
   compileTransfers,
   signTransfers,
   type Transfer,

@@ -8,6 +8,7 @@ import {
 } from "@solana/web3.js";
 import bs58 from "bs58";
 import type { SignedBytes } from "../chain/confirm.ts";
+import { chunks } from "./chunks.ts";
 import type { OperatorContext } from "./context.ts";
 
 export interface Transfer {
@@ -65,11 +66,4 @@ export function signTransfers(
     const signature = bs58.encode(transaction.signatures[0]);
     return { signature, bytes: transaction.serialize(), lastValidBlockHeight };
   });
-}
-
-export function chunks<T>(items: T[], size: number): T[][] {
-  return Array.from(
-    { length: Math.ceil(items.length / size) },
-    (_, i) => items.slice(i * size, (i + 1) * size),
-  );
 }

@@ -10,8 +10,8 @@ import {
 } from "../protocol/coordinator_account.ts";
 import { type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
 import { isHalted, pendingClients, runStateText } from "../protocol/run_state.ts";
+import { chunks } from "./chunks.ts";
 import type { ReaderContext } from "./context.ts";
-import { chunks } from "./funding_transfers.ts";
 
 export interface ListedRun {
   runId: string;
