@@ -39,7 +39,7 @@ export async function readClientEnv(
       { cause },
     );
   }
-  const env = parseEnv(text) as ClientEnv;
+  const env = { ...parseEnv(text) } as ClientEnv;
   const problems = required.filter((key) => !env[key]).map((key) => `${key} is not set`);
   for (const key of files.filter((key) => env[key])) {
     const info = await Deno.stat(env[key]).catch(() => null);
