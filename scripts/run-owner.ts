@@ -9,7 +9,7 @@ import { closeOperator, openOperator } from "../lib/operator/context.ts";
 import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { prepareRun } from "../lib/operator/prepare_run.ts";
-import { withServedData } from "../lib/operator/served_data.ts";
+import { withLocalData } from "../lib/operator/served_data.ts";
 
 const OWNER_SOL = 100;
 
@@ -31,7 +31,7 @@ export const command = defineCommand({
       await airdropUpTo(context.connection, payer.publicKey, OWNER_SOL * LAMPORTS_PER_SOL, signal);
       const run = await prepareRun(context, {
         ...settings,
-        config: { config, model: withServedData(model, context.endpoint.rpcUrl) },
+        config: { config, model: withLocalData(model, context.endpoint.rpcUrl) },
         permissionless: !settings.permissioned,
       }, (name, work) => {
         output.say(name);

@@ -7,7 +7,8 @@ import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { prepareDemo } from "../lib/operator/prepare_demo.ts";
-import { setupLocalnet, usesLocalData } from "../lib/operator/setup_localnet.ts";
+import { usesLocalData } from "../lib/operator/served_data.ts";
+import { setupLocalnet } from "../lib/operator/setup_localnet.ts";
 import { streamLogs } from "../lib/operator/stream_logs.ts";
 
 export const command = defineCommand({

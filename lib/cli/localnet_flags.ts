@@ -64,6 +64,11 @@ export const LOCALNET_FLAGS = {
     text({ summary: "address to listen on", placeholder: "<ip>", environment: [] }),
     "127.0.0.1",
   ),
+  advertiseHost: text({
+    summary: "host under which clients elsewhere (containers, say) reach the run's data",
+    placeholder: "<host>",
+    environment: [],
+  }),
   clockRate: defaulted(
     decimal({ summary: "chain seconds per second", min: 0.001, max: 1000, environment: [] }),
     "1",

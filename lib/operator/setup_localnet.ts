@@ -14,6 +14,7 @@ import { openOperator, type OperatorContext } from "./context.ts";
 import type { ProgramName } from "./deploy_programs.ts";
 import { forgetRecords } from "./forget_localnet.ts";
 import { prepareRun, type RewardPlan, RUN_STEPS } from "./prepare_run.ts";
+import { withLocalData } from "./served_data.ts";
 
 export const SETUP_STEPS = ["localnet", ...RUN_STEPS] as const;
 export type SetupStep = typeof SETUP_STEPS[number];
@@ -29,6 +30,8 @@ export interface SetupLocalnetOptions {
   /** Default: `rpcPort` + 1. */
   wsPort?: number;
   bindAddress?: string;
+  /** Host name or address under which clients reach the localnet; default: as this machine does. */
+  advertiseHost?: string;
   /** Becomes owner of programs and run; gets the airdrop. */
   wallet: Keypair;
   walletPath?: string | null;
@@ -127,7 +130,7 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
     const { config, model } = options.config;
     const { coordinatorAddress, collateralMint } = await prepareRun(context, {
       ...options,
-      config: { config, model: withLocalData(model, localnet.rpcUrl) },
+      config: { config, model: withLocalData(model, servedAt(options, localnet)) },
     }, step);
     const { rpcUrl, wsUrl, pid, ended } = localnet;
     const { runId } = options;
@@ -184,21 +187,8 @@ async function startLocalnet(options: SetupLocalnetOptions): Promise<SpawnedLoca
   }, { signal: options.signal });
 }
 
-/** True when the run's data is what a localnet serves. */
-export function usesLocalData(model: Model): boolean {
-  return withLocalData(model, "http://127.0.0.1:1") !== model;
-}
-
-/** Data addressed to the default localnet port is served by this localnet, whatever its port. */
-export function withLocalData(model: Model, rpcUrl: string): Model {
-  const { dataLocation } = model;
-  if (dataLocation.kind !== "Http" || dataLocation.location.kind !== "SingleUrl") return model;
-  const { url } = dataLocation.location;
-  if (!/^http:\/\/(127\.0\.0\.1|localhost):8899\//.test(url)) return model;
-  const moved = new URL(url);
-  moved.port = new URL(rpcUrl).port;
-  return {
-    ...model,
-    dataLocation: { ...dataLocation, location: { kind: "SingleUrl", url: moved.href } },
-  };
+function servedAt({ advertiseHost }: SetupLocalnetOptions, { rpcUrl }: SpawnedLocalnet): string {
+  const url = new URL(rpcUrl);
+  if (advertiseHost !== undefined) url.hostname = advertiseHost;
+  return url.href;
 }

@@ -4,7 +4,7 @@ import type { Model } from "../protocol/coordinator_state.ts";
 import { fieldChanges } from "./field_changes.ts";
 import { formatSol } from "./lamports.ts";
 import { throwProblems } from "./problems.ts";
-import { withLocalData } from "./setup_localnet.ts";
+import { withLocalData } from "./served_data.ts";
 import { waitUntil } from "./wait_until.ts";
 
 Deno.test("changes are named as in the configuration file", () => {
@@ -75,6 +75,8 @@ Deno.test("only data on the default localnet address moves to the localnet's por
   } as Model);
   const moved = withLocalData(model("http://127.0.0.1:8899/data/x.bin"), "http://127.0.0.1:4000/");
   assert.deepEqual(moved, model("http://127.0.0.1:4000/data/x.bin"));
+  const elsewhere = withLocalData(model("http://localhost:8899/x"), "http://validator:8899/");
+  assert.deepEqual(elsewhere, model("http://validator:8899/x"));
   for (const url of ["https://data.example/x.bin", "http://127.0.0.1:8080/x.bin"]) {
     assert.deepEqual(withLocalData(model(url), "http://127.0.0.1:4000/"), model(url));
   }
