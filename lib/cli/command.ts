@@ -14,6 +14,8 @@ export interface Argument {
   summary: string;
   /** May be left out; only the last ones may. */
   optional?: boolean;
+  /** Takes all that follows; only the last one may. */
+  rest?: boolean;
 }
 
 export interface CommandContext<F extends Flags> {
@@ -85,7 +87,7 @@ export function parseArguments<F extends Flags>(
       if (definition.optionalArguments || argument.optional) continue;
       problems.push(`the argument ${argument.name} is missing`);
     }
-    for (const extra of operands.slice(declared.length)) {
+    for (const extra of declared.at(-1)?.rest ? [] : operands.slice(declared.length)) {
       problems.push(`"${extra}" is one argument too many`);
     }
   }
@@ -123,12 +125,9 @@ function buildParser<F extends Flags>(definition: CommandDefinition<F>): Command
   // Help is answered by the caller, after all of the line was read.
   parser.allowUnknownOption();
   for (const argument of definition.arguments ?? []) {
-    parser.argument(
-      definition.optionalArguments || argument.optional
-        ? `[${argument.name}]`
-        : `<${argument.name}>`,
-      argument.summary,
-    );
+    const name = `${argument.name}${argument.rest ? "..." : ""}`;
+    const isOptional = definition.optionalArguments || argument.optional;
+    parser.argument(isOptional ? `[${name}]` : `<${name}>`, argument.summary);
   }
   for (const [key, flag] of Object.entries(allFlags(definition))) {
     if (flag.environmentOnly) continue;

@@ -52,9 +52,10 @@ function commandSection({ name, summary, examples, flags, ...rest }: AnyCommand)
   const own = Object.fromEntries(
     Object.entries(flags as Flags).filter(([key]) => !used.some((set) => key in set.flags)),
   );
-  const operands = (rest.arguments ?? []).map(({ name, optional }) =>
-    optional || rest.optionalArguments ? `[${name}]` : name
-  );
+  const operands = (rest.arguments ?? []).map((it) => {
+    const operand = `${it.name}${it.rest ? "..." : ""}`;
+    return it.optional || rest.optionalArguments ? `[${operand}]` : operand;
+  });
   const usage = [name, ...operands, ...(Object.keys(flags).length === 0 ? [] : ["[flags]"])];
   const sets = used.map(({ title }) => `[${title}](#${title.toLowerCase()}-flags)`);
   return [

@@ -63,6 +63,11 @@ const COMMANDS: CommandEntry[] = [
     permissions: READ,
   },
   {
+    name: "join-authorization-set-delegates",
+    summary: "Replace the keys that may join in the name of a grantee",
+    permissions: READ,
+  },
+  {
     name: "join-authorization-delete",
     summary: "Switch a join authorization off",
     permissions: READ,

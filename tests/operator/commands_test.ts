@@ -203,6 +203,12 @@ Deno.test("operator commands on a run with rewards", async (t) => {
       assert.deepEqual([again.added, again.outcomes], [[], []]);
       const replaced = await delegate("--delegates-clear", "--delegates-added", clientFile);
       assert.deepEqual(replaced.view.delegates, [clientAddress]);
+      const files = [clientFile, owner];
+      const set = await done(
+        "join-authorization-set-delegates",
+        ...[rpc, ownerAddress, clientFile, ...files],
+      );
+      assert.deepEqual(set.view.delegates, [clientAddress, ownerAddress]);
       const revoke = ["--rpc", rpc, "-w", owner, "--authorizer", clientAddress];
       assert.equal(
         await refused("join-authorization-delete", ...revoke, "--close"),
