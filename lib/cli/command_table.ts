@@ -105,6 +105,11 @@ const COMMANDS: CommandEntry[] = [
     summary: "Claim what a wallet earned in a run",
     permissions: READ,
   },
+  {
+    name: "doctor",
+    summary: "Examine this machine, the cluster, the wallet and the run",
+    permissions: [...READ, "--allow-sys", "--allow-run"],
+  },
   { name: "list-runs", summary: "List the runs of a cluster", permissions: READ },
   { name: "json-info-dump", summary: "Show a run as JSON", permissions: READ },
   { name: "json-dump-user", summary: "Show a wallet's part in a run as JSON", permissions: READ },

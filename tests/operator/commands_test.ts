@@ -303,6 +303,20 @@ Deno.test("operator commands on a run with rewards", async (t) => {
       assert.equal(env.code, 0, env.stdout);
     });
 
+    await t.step("doctor: what is there, and what is not", async () => {
+      const well = await done("doctor", "-r", "test", "--rpc", rpc, "-w", clientFile);
+      const verdicts = Object.fromEntries(
+        well.findings.map((it: { what: string; verdict: string }) => [it.what, it.verdict]),
+      );
+      for (const what of ["RPC", "websocket", "clock", "coordinator program", 'run "test"']) {
+        assert.equal(verdicts[what], "good", what);
+      }
+      const ill = await run("doctor", "-r", "closed", "--rpc", rpc, "-w", owner);
+      assert.equal(ill.code, 1);
+      assert.match(ill.stdout, /bad +run "closed" +The run "closed" is permissioned/);
+      assert.match(ill.stderr, /error\[NOT_READY\]/);
+    });
+
     await t.step("identities and configuration files need no cluster", async () => {
       const made = await done("create-static-p2p-identity", "id.key");
       const shown = await done("show-static-p2p-identity", "id.key", "--secret");
