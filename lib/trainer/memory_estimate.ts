@@ -21,7 +21,7 @@ const BASE_BYTES = 150e6;
 
 /**
  * Memory for training with this shape. Measured peaks of models from 0.9 to 20 million parameters
- * were within 15 % of it; the runtime frees activations in an order of its own.
+ * were within 20 % of it; the runtime frees activations in an order of its own.
  */
 export function estimateMemory(
   config: LlamaConfig,

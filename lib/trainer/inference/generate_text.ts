@@ -17,19 +17,27 @@ export async function generateText(
   prompt: string,
   { onText, ...options }: GenerateOptions & { onText?: (piece: string) => void },
 ): Promise<GeneratedText> {
-  const ids = model.tokenizer.encode(prompt);
-  const before = model.tokenizer.decode(ids);
-  const all = [...ids];
-  let shown = before.length;
-  for await (const token of model.generate(ids, options)) {
-    all.push(token);
-    // Decoded with what stands before: some tokenizers treat the first token of a text differently.
-    const text = model.tokenizer.decode(all);
-    if (text.endsWith("\uFFFD")) continue;
-    onText?.(text.slice(shown));
-    shown = Math.max(shown, text.length);
+  const { tokenizer } = model;
+  const ids = tokenizer.encode(prompt);
+  const promptTokens = ids.length;
+  let text = "";
+  // Tokens from `shown` on are not text yet. They are decoded behind those from `before` on, because
+  // some tokenizers treat the first token of a text differently.
+  let before = 0;
+  let shown = promptTokens;
+  const show = (final: boolean) => {
+    const known = tokenizer.decode(ids.slice(before, shown));
+    const all = tokenizer.decode(ids.slice(before));
+    if (all.length <= known.length || (all.endsWith("\uFFFD") && !final)) return;
+    text += all.slice(known.length);
+    onText?.(all.slice(known.length));
+    before = shown;
+    shown = ids.length;
+  };
+  for await (const token of model.generate(tokenizer.encode(prompt), options)) {
+    ids.push(token);
+    show(false);
   }
-  const text = model.tokenizer.decode(all);
-  if (text.length > shown) onText?.(text.slice(shown));
-  return { text: text.slice(before.length), tokens: all.length - ids.length };
+  show(true);
+  return { text, tokens: ids.length - promptTokens };
 }
