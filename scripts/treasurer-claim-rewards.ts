@@ -25,7 +25,7 @@ export const command = defineCommand({
     );
     const { outcome, claimed, missing } = result;
     output.result(result, [
-      `treasurer ${result.treasurer} (index 0x${result.index.toString(16)})`,
+      `treasurer ${result.treasurer} (index 0x${BigInt(result.index).toString(16)})`,
       `mint ${result.mint}`,
       `earned ${result.earnedPoints} points, claimed before ${result.claimedBefore}`,
       `claimed now: ${formatTokenAmount(claimed)}`,

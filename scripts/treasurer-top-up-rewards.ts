@@ -35,7 +35,7 @@ export const command = defineCommand({
       (context) => topUpRewards(context, { runId, treasurerIndex, amount }),
     );
     output.result(result, [
-      `treasurer ${result.treasurer} (index 0x${result.index.toString(16)})`,
+      `treasurer ${result.treasurer} (index 0x${BigInt(result.index).toString(16)})`,
       `mint ${result.mint}`,
       `paid in: ${formatTokenAmount(result.amount)}`,
       `treasurer: ${formatTokenAmount(result.treasurerBefore)} -> ` +

@@ -55,7 +55,9 @@ export async function applyConfig(
       onStep("updating the configuration");
     });
   } catch (error) {
-    if (!context.signal?.aborted) {
+    if (context.signal?.aborted) {
+      if (paused !== null) onStep("the run is left paused; resume it with set-paused --resume");
+    } else {
       await resume().catch(() => onStep("the run could not be resumed; do it with set-paused"));
     }
     throw error;

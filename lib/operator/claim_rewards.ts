@@ -20,7 +20,8 @@ import { requireTreasury } from "./treasury.ts";
 export interface ClaimResult {
   runId: string;
   treasurer: string;
-  index: bigint;
+  /** Of the treasurer; decimal text. */
+  index: string;
   mint: string;
   user: string;
   /** Points of the wallet in the run; one point is one base unit. */
@@ -73,7 +74,7 @@ export async function claimRewards(
   const described = {
     runId,
     treasurer: treasurer.address.toBase58(),
-    index: treasurer.index,
+    index: treasurer.index.toString(),
     mint: mint.toBase58(),
     user: user.toBase58(),
     earnedPoints: earned,

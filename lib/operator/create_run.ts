@@ -53,7 +53,8 @@ export interface CreatedRun {
 }
 
 export interface CreatedTreasurer {
-  index: bigint;
+  /** Decimal text. */
+  index: string;
   address: string;
   collateralMint: string;
   /** Token account from which rewards are paid. */
@@ -119,7 +120,7 @@ export async function createRun(
     joinAuthority: joinAuthority.toBase58(),
     walletPath: context.walletPath,
     mint: treasurer?.collateralMint ?? null,
-    treasurerIndex: treasurer?.index.toString() ?? null,
+    treasurerIndex: treasurer?.index ?? null,
     clientVersion,
     status: "creating",
     signatures: {},
@@ -171,7 +172,7 @@ function describeTreasurer(
   const { collateralMint, index = treasurerIndex(runId) } = treasurer!;
   const address = treasurerRunAddress(programIds, index);
   return {
-    index,
+    index: index.toString(),
     address: address.toBase58(),
     collateralMint: collateralMint.toBase58(),
     collateralAccount: associatedTokenAddress(address, collateralMint).toBase58(),

@@ -98,7 +98,8 @@ function describeTreasurer(state: CoordinatorState, treasury: Treasury): Record<
   const ui = (raw: bigint) => tokenAmount(raw, decimals).ui;
   return {
     address: treasurer.address.toBase58(),
-    index: treasurer.index,
+    // As text, because most indexes are no exact JSON numbers.
+    index: treasurer.index.toString(),
     main_authority: treasurer.mainAuthority.toBase58(),
     join_authority: treasurer.joinAuthority.toBase58(),
     collateral_mint: treasurer.collateralMint.toBase58(),

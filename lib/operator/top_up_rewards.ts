@@ -22,7 +22,8 @@ import { requireTreasury } from "./treasury.ts";
 export interface TopUpResult {
   runId: string;
   treasurer: string;
-  index: bigint;
+  /** Of the treasurer; decimal text. */
+  index: string;
   mint: string;
   amount: TokenAmount;
   treasurerBefore: TokenAmount;
@@ -90,7 +91,7 @@ export async function topUpRewards(
   return {
     runId,
     treasurer: treasurer.address.toBase58(),
-    index: treasurer.index,
+    index: treasurer.index.toString(),
     mint: mint.toBase58(),
     amount,
     treasurerBefore: tokenAmount(vault, decimals),

@@ -139,7 +139,7 @@ Deno.test("operator commands on a run with rewards", async (t) => {
         "create-run",
         ...["-r", "paid", "--rpc", rpc, ...mint, "--treasurer-index", "42"],
       );
-      assert.equal(created.treasurer.index, 42);
+      assert.equal(created.treasurer.index, "42");
       // The index comes from the record.
       const rates = ["-r", "paid", "--earning-rate-total-shared", "1.25"];
       const set = await done("set-future-epoch-rates", ...rates);
