@@ -11,7 +11,7 @@ import { parseAddress, withReader } from "../lib/cli/with_operator.ts";
 import { airdropUpTo } from "../lib/operator/airdrop.ts";
 import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
 import { readIdentityFile } from "../lib/p2p/identity_file.ts";
-import { hubCacheDirectory } from "../lib/trainer/hub/hub_cache.ts";
+import { hubFromEnvironment } from "../lib/trainer/hub/hub_environment.ts";
 
 if (import.meta.main) {
   await runCommand(defineCommand({
@@ -69,10 +69,7 @@ if (import.meta.main) {
             device: settings.device,
             checkpointDirectory: settings.checkpointDir,
             priorityFeeMicroLamports: settings.priorityFee,
-            hub: {
-              cacheDirectory: hubCacheDirectory(runtime.environment),
-              token: runtime.environment("HF_TOKEN"),
-            },
+            hub: hubFromEnvironment(runtime.environment),
             emit: events.emit,
           }, signal);
           output.result({ run_id: settings.runId, client, stopped: reason }, [

@@ -1,7 +1,7 @@
 /** The `--model` of commands: a directory, or a repository of the Hugging Face Hub. */
 import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
-import { hubCacheDirectory } from "../trainer/hub/hub_cache.ts";
 import type { HubOptions } from "../trainer/hub/hub_download.ts";
+import { hubFromEnvironment } from "../trainer/hub/hub_environment.ts";
 import type { CommandContext } from "./command.ts";
 import { type Flags, required, text } from "./flag.ts";
 import { createProgress } from "./progress.ts";
@@ -27,8 +27,7 @@ export function hubOptions(
   const progress = createProgress(output);
   return {
     fetch,
-    token: runtime.environment("HF_TOKEN"),
-    cacheDirectory: hubCacheDirectory(runtime.environment),
+    ...hubFromEnvironment(runtime.environment),
     onProgress: ({ name, bytes, totalBytes }) => progress.update(name, bytes, totalBytes),
     signal,
   };

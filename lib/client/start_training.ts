@@ -9,7 +9,8 @@ import { deriveP2pSecret } from "../p2p/derive_identity.ts";
 import type { CoordinatorState } from "../protocol/coordinator_state.ts";
 import { createTrainer } from "../trainer/create_trainer.ts";
 import { createProvider } from "../trainer/data/create_provider.ts";
-import type { HubOptions, HubProgress } from "../trainer/hub/hub_download.ts";
+import type { HubProgress } from "../trainer/hub/hub_download.ts";
+import type { HubSettings } from "../trainer/hub/hub_environment.ts";
 import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
 import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
 import type { DeviceChoice, Trainer } from "../trainer/trainer.ts";
@@ -41,7 +42,7 @@ export interface StartTrainingOptions {
   checkpointDirectory?: string;
   priorityFeeMicroLamports?: number;
   /** Where models and data of the Hugging Face Hub go. */
-  hub: Pick<HubOptions, "cacheDirectory" | "token">;
+  hub: HubSettings;
   emit: EventSink;
 }
 

@@ -24,6 +24,8 @@ export interface HubProgress {
 export interface HubOptions extends HubAccess {
   /** See `hubCacheDirectory`. */
   cacheDirectory: string;
+  /** Ask nobody: what the cache does not hold is missing. */
+  offline?: boolean;
   /** Files fetched at the same time. Default 3. */
   concurrency?: number;
   /** Largest sum of the files' sizes. Default 1 TB. */
@@ -61,7 +63,13 @@ export async function hubSnapshot(
   const folder = repositoryFolder(options.cacheDirectory, repo);
   const cached = await cachedSnapshot(folder, revision);
   const usable = cached !== null && await selection.isComplete(cached) ? cached : null;
-  if (usable !== null && COMMIT.test(revision)) return usable;
+  if (usable !== null && (options.offline || COMMIT.test(revision))) return usable;
+  if (options.offline) {
+    throw new PsycheError(
+      "HUB_UNAVAILABLE",
+      `The cache ${options.cacheDirectory} does not hold the ${repo.type} ${repo.name} at ${revision}, and HF_HUB_OFFLINE forbids to ask the Hub; fetch it with predownload.`,
+    );
+  }
   try {
     return await download(repo, revision, folder, selection, options);
   } catch (error) {

@@ -41,6 +41,12 @@ export async function listHubRepository(
   { fetch, token, hubUrl = HUB_URL }: HubAccess,
   signal?: AbortSignal,
 ): Promise<HubListing> {
+  if (token !== undefined && !token.startsWith("hf_")) {
+    throw new PsycheError(
+      "HUB_ACCESS_DENIED",
+      'The token of the Hugging Face Hub does not begin with "hf_"; correct HF_TOKEN or unset it.',
+    );
+  }
   // Only those who use the Hub load its client.
   const { datasetInfo, listFiles, modelInfo } = await import("@huggingface/hub");
   const access = {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { FAKE_TOKEN, FAKE_URL, FakeHub } from "./fake_hub.ts";
 import { hubCacheDirectory, repositoryFolder } from "./hub_cache.ts";
 import type { HubOptions, HubProgress } from "./hub_download.ts";
+import { hubFromEnvironment } from "./hub_environment.ts";
 import { resolveDatasetDirectory } from "./resolve_dataset.ts";
 import { resolveModelDirectory } from "./resolve_model.ts";
 
@@ -98,6 +99,13 @@ Deno.test("a moved branch is followed; without network the cache answers", () =>
     await assert.rejects(resolveModelDirectory({ ...REPO, revision: "other" }, options), {
       code: "HUB_UNAVAILABLE",
     });
+    hub.requests.length = 0;
+    const offline = { ...options, offline: true };
+    assert.equal(await resolveModelDirectory(REPO, offline), first);
+    await assert.rejects(resolveModelDirectory({ ...REPO, revision: "other" }, offline), {
+      code: "HUB_UNAVAILABLE",
+    });
+    assert.equal(hub.requests.length, 0);
     hub.online = true;
     hub.commit = "d".repeat(40);
     hub.files.set("tokenizer.json", text('{"new":1}'));
@@ -152,6 +160,9 @@ Deno.test("a token opens what is not public; refusals say what to do", () =>
       (error: Error & { code: string }) =>
         error.code === "HUB_ACCESS_DENIED" && error.message.includes("HF_TOKEN"),
     );
+    await assert.rejects(resolveModelDirectory(REPO, { ...options, token: "secret" }), {
+      code: "HUB_ACCESS_DENIED",
+    });
     await assertModel(await resolveModelDirectory(REPO, { ...options, token: FAKE_TOKEN }));
     await assert.rejects(
       resolveModelDirectory({ ...REPO, revision: "nope" }, { ...options, token: FAKE_TOKEN }),
@@ -227,6 +238,24 @@ Deno.test("of a data set only the wanted subset is fetched, also from the parque
       code: "DATA_UNAVAILABLE",
     });
   }));
+
+Deno.test("the environment names token and Hub, and forbids to ask it", () => {
+  const read = (variables: Record<string, string>) => hubFromEnvironment((name) => variables[name]);
+  const given = {
+    HF_HOME: "/hf",
+    HF_TOKEN: " hf_x\n",
+    HF_ENDPOINT: "http://h/",
+    HF_HUB_OFFLINE: "1",
+  };
+  assert.deepEqual(read(given), {
+    cacheDirectory: join("/hf", "hub"),
+    token: "hf_x",
+    hubUrl: "http://h",
+    offline: true,
+  });
+  const { token, hubUrl, offline } = read({ HOME: "/h", HF_TOKEN: "", HF_ENDPOINT: "" });
+  assert.deepEqual([token, hubUrl, offline], [undefined, undefined, false]);
+});
 
 Deno.test("the cache is where the environment says", () => {
   const at = (variables: Record<string, string>) => hubCacheDirectory((name) => variables[name]);
