@@ -130,10 +130,10 @@ async function packageVersions(signal: AbortSignal): Promise<Record<string, stri
 
 /** Installs the tools; needs root. @throws PsycheError `TOOLCHAIN_MISSING`. */
 export async function installToolchain(signal: AbortSignal): Promise<void> {
-  await run("apt-get", ["install", "-y", "--no-install-recommends", ...TOOLCHAIN_PACKAGES], {
-    signal,
-    env: { DEBIAN_FRONTEND: "noninteractive" },
-  });
+  const options = { signal, env: { DEBIAN_FRONTEND: "noninteractive" } };
+  await run("apt-get", ["update"], options);
+  const packages = [...TOOLCHAIN_PACKAGES];
+  await run("apt-get", ["install", "-y", "--no-install-recommends", ...packages], options);
 }
 
 async function run(
