@@ -39,7 +39,8 @@ const CHUNK_BYTES = 800;
 export async function publishIdl(options: PublishIdlOptions): Promise<PublishedIdl> {
   const { connection, programId, payer } = options;
   const address = account.idlAddress(programId);
-  const packed = account.packIdl({ ...options.idl, address: programId.toBase58() });
+  const idl = { ...options.idl, address: programId.toBase58() };
+  const packed = account.packIdl(idl);
   const present = await readIdlAccount(connection, programId);
   if (present && !present.authority.equals(payer.publicKey)) {
     throw new PsycheError(
@@ -48,8 +49,8 @@ export async function publishIdl(options: PublishIdlOptions): Promise<PublishedI
     );
   }
   const action = present === null ? "created" : "updated";
-  if (present !== null && isPrefix(packed, present.data)) {
-    return { address, action: "unchanged", bytes: packed.length };
+  if (present !== null && holds(present, idl)) {
+    return { address, action: "unchanged", bytes: present.data.length };
   }
   if (present !== null && isPrefix(present.data, packed) && present.capacity >= packed.length) {
     await append(options, address, packed.subarray(present.data.length));
@@ -81,6 +82,16 @@ export async function readIdlAccount(
   // Lamports that somebody sent there are no IDL.
   if (found === null || !found.owner.equals(programId)) return null;
   return account.decodeIdlAccount(address, found.data);
+}
+
+/** Whether this IDL is there, however it was compressed. */
+function holds({ data }: account.IdlAccount, idl: Idl): boolean {
+  try {
+    return JSON.stringify(account.unpackIdl(data)) === JSON.stringify(idl);
+  } catch (error) {
+    if (error instanceof PsycheError) return false; // not complete
+    throw error;
+  }
 }
 
 /** Whether `whole` starts with `part`. */
