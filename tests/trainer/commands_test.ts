@@ -5,6 +5,7 @@ import type { CommandDefinition } from "../../lib/cli/command.ts";
 import type { Flags } from "../../lib/cli/flag.ts";
 import { runCommand } from "../../lib/cli/run_command.ts";
 import { type TestRuntime, testRuntime } from "../../lib/cli/test_runtime.ts";
+import { FAKE_TOKEN, FakeHub } from "../../lib/trainer/hub/fake_hub.ts";
 import { bpeTokenizerJson } from "../../lib/trainer/tokenizer/bpe_model.ts";
 import { trainBpe } from "../../lib/trainer/tokenizer/train_bpe.ts";
 import { command as evaluate } from "../../scripts/eval.ts";
@@ -18,8 +19,9 @@ async function run<F extends Flags>(
   command: CommandDefinition<F>,
   args: string[],
   change: (runtime: TestRuntime) => void = () => {},
+  environment: Record<string, string> = {},
 ) {
-  const runtime = testRuntime(args);
+  const runtime = testRuntime(args, { environment });
   change(runtime);
   await runCommand(command, runtime);
   return { code: runtime.exitCodes[0], ...runtime.written };
@@ -71,6 +73,33 @@ Deno.test("init-model, generate: the same seed gives the same text; Ctrl+C keeps
     const wrong = await run(generate, ["-m", join(model, "nothing"), "-p", "x"]);
     assert.match(wrong.stderr, /HUB_NAME_INVALID/);
     assert.equal(wrong.code, 1);
+  }));
+
+Deno.test("generate: a model of the Hub is fetched with progress, then found in the cache", () =>
+  withModel(async (folder, model) => {
+    const files = new Map<string, Uint8Array<ArrayBuffer>>();
+    for (const { name } of Deno.readDirSync(model)) {
+      files.set(name, await Deno.readFile(join(model, name)));
+    }
+    const hub = new FakeHub("owner/tiny", files);
+    hub.needsToken = true;
+    await using server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen() {} },
+      (request) => hub.fetch(request),
+    );
+    const environment = {
+      HF_ENDPOINT: `http://127.0.0.1:${server.addr.port}`,
+      HF_HOME: join(folder, "hf"),
+      HF_TOKEN: FAKE_TOKEN,
+    };
+    const args = ["-m", "owner/tiny", "-p", "the", "--max-new-tokens", "3", "--threads", "1"];
+    const made = await run(generate, args, undefined, environment);
+    assert.equal(made.code, 0, made.stderr);
+    assert.match(made.stderr, /owner\/tiny: \d+ of \d+/);
+    const offline = { ...environment, HF_HUB_OFFLINE: "1" };
+    assert.equal((await run(generate, args, undefined, offline)).stdout, made.stdout);
+    const locked = await run(generate, args, undefined, { ...environment, HF_TOKEN: "hf_no" });
+    assert.match(locked.stderr, /HUB_ACCESS_DENIED/);
   }));
 
 Deno.test("tokenize: files become a token file with progress", () =>
