@@ -66,9 +66,23 @@ export function refuseTooLarge(estimate: MemoryEstimate, available: number): voi
   );
 }
 
-/** Bytes of memory that the machine has to spare; without the permission to ask, no limit is known. */
+/**
+ * Bytes of memory that the machine has to spare, or all that its container may use if that is less.
+ * Without the permission to ask, no limit is known.
+ */
 export function freeMemory(): number {
   const permission = { name: "sys", kind: "systemMemoryInfo" } as const;
   if (Deno.permissions.querySync(permission).state !== "granted") return Infinity;
-  return Deno.systemMemoryInfo().available;
+  return Math.min(Deno.systemMemoryInfo().available, containerLimit());
+}
+
+/** The limit of a Linux control group. */
+function containerLimit(): number {
+  try {
+    const limit = Number(Deno.readTextFileSync("/sys/fs/cgroup/memory.max"));
+    return Number.isFinite(limit) && limit > 0 ? limit : Infinity;
+  } catch {
+    // Not in a container, another system, or not allowed to look.
+    return Infinity;
+  }
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { Optimizer } from "../protocol/coordinator_state.ts";
+import { createTrainer } from "./create_trainer.ts";
 import { estimateMemory, refuseTooLarge } from "./memory_estimate.ts";
-import { nanoConfig } from "./model/llama_config.ts";
+import { formatLlamaConfig, nanoConfig } from "./model/llama_config.ts";
 
 const optimizer: Optimizer = {
   kind: "AdamW",
@@ -45,4 +46,19 @@ Deno.test("too large a model is refused with the numbers", () => {
     assert.match(error.message, /8030\.3 million.* GB of memory.*16\.0 GB are free/);
     return true;
   });
+});
+
+Deno.test("a trainer refuses before it loads anything", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    // No weights there: the refusal comes before they are looked for.
+    await Deno.writeTextFile(`${directory}/config.json`, formatLlamaConfig(nanoConfig(512)));
+    const options = { sequenceLength: 8, microBatchSize: 1, threads: 1, optimizer };
+    const open = (memoryLimit: number) =>
+      createTrainer({ model: { directory }, ...options, memoryLimit });
+    await assert.rejects(open(100e6), { code: "MODEL_TOO_LARGE" });
+    await assert.rejects(open(1e9), { code: "MODEL_FILES_MISSING" });
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
