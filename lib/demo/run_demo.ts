@@ -69,7 +69,7 @@ const REWARD_PER_CLIENT = 100_000_000n;
 const REWARD_DECIMALS = 6;
 const PROMPT = "Economy. The ";
 const SAMPLE_TOKENS = 48;
-const HELD_OUT_SEQUENCES = 64;
+export const HELD_OUT_SEQUENCES = 64;
 
 /**
  * A whole run on this machine: localnet, deployment, clients as processes of their own, to Finished;
@@ -251,7 +251,7 @@ function rewardPlan(clients: number): RewardPlan {
 }
 
 /** The first sequences of a file of two-byte little-endian tokens. */
-async function heldOutTokens(path: string, sequenceLength: number): Promise<Int32Array> {
+export async function heldOutTokens(path: string, sequenceLength: number): Promise<Int32Array> {
   const bytes = await Deno.readFile(path);
   const sequences = Math.min(HELD_OUT_SEQUENCES, Math.floor(bytes.length / 2 / sequenceLength));
   const view = new DataView(bytes.buffer);

@@ -49,12 +49,14 @@ export async function createDistro(
     lookAhead(previousLr) {
       shifted = true;
       parameters.forEach(({ name, data }, p) => {
-        backup[p].set(data);
         const residual = residuals.get(name)!;
+        const copy = backup[p];
         for (let i = 0; i < data.length; i++) {
           // The sign without a branch: residuals are random, and a mispredicted branch costs most.
           const x = residual[i];
-          data[i] -= (Number(x > 0) - Number(x < 0)) * previousLr;
+          const weight = data[i];
+          copy[i] = weight;
+          data[i] = weight - (Number(x > 0) - Number(x < 0)) * previousLr;
         }
       });
     },
@@ -74,6 +76,12 @@ export async function createDistro(
       parameters.forEach(({ name }, p) => {
         const residual = residuals.get(name)!;
         const gradient = gradients.get(name)!;
+        if (previous.length === 0) {
+          for (let i = 0; i < residual.length; i++) {
+            residual[i] = residual[i] * decay + lr * gradient[i];
+          }
+          return;
+        }
         const sent = decoded.subarray(0, residual.length);
         decodeInto(sent, previous.map((entry) => entry.result[p]), layouts[p]);
         for (let i = 0; i < residual.length; i++) {

@@ -18,6 +18,20 @@ export function scaleGradients(gradients: Gradients, factor: number): void {
   }
 }
 
+/** Four sums side by side: one alone would wait for each addition to end before the next. */
+function sumOfSquares(data: Float32Array): number {
+  let a = 0, b = 0, c = 0, d = 0;
+  const whole = data.length & ~3;
+  for (let i = 0; i < whole; i += 4) {
+    a += data[i] * data[i];
+    b += data[i + 1] * data[i + 1];
+    c += data[i + 2] * data[i + 2];
+    d += data[i + 3] * data[i + 3];
+  }
+  for (let i = whole; i < data.length; i++) a += data[i] * data[i];
+  return (a + b) + (c + d);
+}
+
 /**
  * Euclidean norm over all gradients, accumulated in float64.
  *
@@ -26,8 +40,7 @@ export function scaleGradients(gradients: Gradients, factor: number): void {
 export function gradientNorm(gradients: Gradients): number {
   let total = 0;
   for (const [name, data] of gradients) {
-    let sum = 0;
-    for (let i = 0; i < data.length; i++) sum += data[i] * data[i];
+    const sum = sumOfSquares(data);
     if (!Number.isFinite(sum)) {
       throw new PsycheError(
         "GRADIENT_NOT_FINITE",

@@ -30,10 +30,10 @@ export interface Comparison {
   flops: number;
   /** AdamW: forward, backward, clipping, update. */
   step: Times;
-  /** Share of the step outside the runtime, by the medians: clipping and update. */
-  outsideRuntime: number;
+  /** Share of the step outside the model's graph, by the medians: clipping and update. */
+  outsideGraph: number;
   product: Times;
-  /** Rate of the step's products within the runtime over that of the large product, by the minima. */
+  /** Rate of the step's products while the graph runs, over that of the large product, by the minima. */
   efficiency: number;
   distroStep: Times;
   /** Part of a DisTrO step that is not the model's forward and backward pass. */
@@ -51,6 +51,8 @@ export interface Comparison {
     peakBytes: number;
     /** PyTorch's time over ours: above 1, this toolkit is faster. */
     ratio: Times;
+    /** The same of the time on the processor, all threads together. */
+    processorRatio: Times;
     /** Difference of the losses of the first step, which both compute from the same weights. */
     lossDifference: number;
   } | null;
@@ -109,15 +111,15 @@ export async function compareTraining(
 
     const of = (key: string, value = (m: Measurement) => m.milliseconds) =>
       times(measured.get(key)!.slice(WARM_UP).map(value));
+    const processor = (m: Measurement) => m.processorMilliseconds;
     const peak = (key: string) => measured.get(key)!.at(-1)!.peakBytes;
     const { graph, outputs } = trainingGraph(config, { batch, sequenceLength });
     const flops = matrixFlops(graph, outputs);
     const step = of("step");
-    const stepRuntime = of("step", (m) => m.runtimeMilliseconds);
+    const stepGraph = of("step", (m) => m.graphMilliseconds);
     const product = of("product");
     const distroStep = of("distro step");
-    // A DisTrO step runs the same graph as an AdamW step; what it takes longer is DisTrO's.
-    const overhead = (i: "min" | "median") => Math.max(0, distroStep[i] - stepRuntime[i]);
+    const overhead = of("distro step", (m) => m.milliseconds - m.graphMilliseconds);
     const apply = of("distro apply");
     const shape = { sequenceLength, microBatchSize: batch };
     const estimate = estimateMemory(config, { ...shape, optimizer: ADAMW });
@@ -127,13 +129,13 @@ export async function compareTraining(
       tokens: batch * sequenceLength,
       flops,
       step,
-      outsideRuntime: 1 - stepRuntime.median / step.median,
+      outsideGraph: 1 - stepGraph.median / step.median,
       product,
-      efficiency: flops / stepRuntime.min / (2 * PRODUCT_EDGE ** 3 / product.min),
+      efficiency: flops / stepGraph.min / (2 * PRODUCT_EDGE ** 3 / product.min),
       distroStep,
-      distroOverhead: { min: overhead("min"), median: overhead("median") },
+      distroOverhead: overhead,
       distroApply: apply,
-      distroShare: (overhead("median") + apply.median) / (distroStep.median + apply.median),
+      distroShare: (overhead.median + apply.median) / (distroStep.median + apply.median),
       peakBytes: peak("step"),
       distroPeakBytes: peak("distro apply"),
       estimatedBytes: estimate.totalBytes,
@@ -144,6 +146,10 @@ export async function compareTraining(
         ratio: {
           min: of("torch step").min / step.min,
           median: of("torch step").median / step.median,
+        },
+        processorRatio: {
+          min: of("torch step", processor).min / of("step", processor).min,
+          median: of("torch step", processor).median / of("step", processor).median,
         },
         lossDifference: Math.abs(
           measured.get("torch step")![0].loss! - measured.get("step")![0].loss!,

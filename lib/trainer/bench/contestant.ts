@@ -9,8 +9,10 @@ import { PsycheError } from "../../error.ts";
 
 export interface Measurement {
   milliseconds: number;
-  /** Of these, spent within the runtime; the same where nothing else is told apart. */
-  runtimeMilliseconds: number;
+  /** Time on the processor, all threads together: says more than the clock on a busy machine. */
+  processorMilliseconds: number;
+  /** The longest run of a graph, which in a step is the model's; for PyTorch the whole. */
+  graphMilliseconds: number;
   /** Largest resident size of the process so far. */
   peakBytes: number;
   loss?: number;

@@ -111,8 +111,11 @@ export function decodeBlocks(
       const basisAt = column * w;
       for (let l = 0; l < halfWidth; l++) lines[at + l] += mean * columnBasis[basisAt + l];
     }
+    for (const { count, sums } of quarters) if (count === 0) sums.fill(0);
     for (let j = 0; j < (h + 1) >> 1; j++) {
-      for (const quarter of quarters) accumulate(quarter, rowBasis, j, h);
+      for (let q = 0; q < 4; q++) {
+        if (quarters[q].count > 0) accumulate(quarters[q], rowBasis, j, h);
+      }
       unfold(block, quarters, j, h, w);
     }
     const within = b % blocksPerMatrix;
@@ -133,7 +136,10 @@ interface Quarter {
   sums: Float64Array;
 }
 
-/** Row `j` of a quarter: the sum of its lines, each times its basis value. */
+/**
+ * Row `j` of a quarter that has lines: their sum, each times its basis value. The first group of
+ * lines is stored and the others are added, so that nothing has to be cleared.
+ */
 function accumulate(
   { count, rows, lines, sums }: Quarter,
   basis: Float32Array,
@@ -141,7 +147,6 @@ function accumulate(
   h: number,
 ): void {
   const width = sums.length;
-  sums.fill(0);
   let line = 0;
   for (; line + 4 <= count; line += 4) {
     const f0 = basis[rows[line] * h + j];
@@ -152,9 +157,16 @@ function accumulate(
     const t1 = t0 + width;
     const t2 = t1 + width;
     const t3 = t2 + width;
-    for (let l = 0; l < width; l++) {
-      sums[l] += (f0 * lines[t0 + l] + f1 * lines[t1 + l]) +
-        (f2 * lines[t2 + l] + f3 * lines[t3 + l]);
+    if (line === 0) {
+      for (let l = 0; l < width; l++) {
+        sums[l] = (f0 * lines[t0 + l] + f1 * lines[t1 + l]) +
+          (f2 * lines[t2 + l] + f3 * lines[t3 + l]);
+      }
+    } else {
+      for (let l = 0; l < width; l++) {
+        sums[l] += (f0 * lines[t0 + l] + f1 * lines[t1 + l]) +
+          (f2 * lines[t2 + l] + f3 * lines[t3 + l]);
+      }
     }
   }
   if (line + 2 <= count) {
@@ -162,13 +174,18 @@ function accumulate(
     const f1 = basis[rows[line + 1] * h + j];
     const t0 = line * width;
     const t1 = t0 + width;
-    for (let l = 0; l < width; l++) sums[l] += f0 * lines[t0 + l] + f1 * lines[t1 + l];
+    if (line === 0) {
+      for (let l = 0; l < width; l++) sums[l] = f0 * lines[t0 + l] + f1 * lines[t1 + l];
+    } else {
+      for (let l = 0; l < width; l++) sums[l] += f0 * lines[t0 + l] + f1 * lines[t1 + l];
+    }
     line += 2;
   }
   if (line < count) {
     const f = basis[rows[line] * h + j];
     const t = line * width;
-    for (let l = 0; l < width; l++) sums[l] += f * lines[t + l];
+    if (line === 0) { for (let l = 0; l < width; l++) sums[l] = f * lines[t + l]; }
+    else for (let l = 0; l < width; l++) sums[l] += f * lines[t + l];
   }
 }
 
@@ -214,13 +231,17 @@ export function decodeInto(
       }; pass the parameter this layout was made for.`,
     );
   }
-  dense.fill(0);
-  if (results.length === 0) return;
+  if (results.length === 0) {
+    dense.fill(0);
+    return;
+  }
   const entries = results.map((sparse) => readEntries(sparse, layout));
   const { h, w, cols } = layout;
   decodeBlocks(entries, layout, (block, offset) => {
     for (let j = 0; j < h; j++) {
-      dense.set(block.subarray(j * w, (j + 1) * w), offset + j * cols);
+      const at = offset + j * cols;
+      const from = j * w;
+      for (let l = 0; l < w; l++) dense[at + l] = block[from + l];
     }
   });
 }
