@@ -18,6 +18,7 @@ export interface CommandEntry {
 
 const READ = ["--allow-net", "--allow-env", "--allow-read"];
 const RECORD = [...READ, "--allow-write=.psyche,runs"];
+const FILES = ["--allow-env", "--allow-read", "--allow-write"];
 const TRAIN = [...READ, "--allow-write", "--allow-sys", "--allow-ffi=node_modules"];
 
 const COMMANDS: CommandEntry[] = [
@@ -114,6 +115,19 @@ const COMMANDS: CommandEntry[] = [
   { name: "json-info-dump", summary: "Show a run as JSON", permissions: READ },
   { name: "json-dump-user", summary: "Show a wallet's part in a run as JSON", permissions: READ },
   { name: "train", summary: "Join a run and train", permissions: TRAIN },
+  {
+    name: "predownload",
+    summary: "Download a run's model before joining it",
+    permissions: ["--allow-net", ...FILES],
+  },
+  {
+    name: "init-model",
+    summary: "Make a model with fresh weights",
+    permissions: [...FILES, "--allow-sys=systemMemoryInfo"],
+  },
+  { name: "tokenize", summary: "Turn text into token files", permissions: FILES },
+  { name: "generate", summary: "Let a model continue a text", permissions: TRAIN },
+  { name: "eval", summary: "Score a model on multiple-choice tasks", permissions: TRAIN },
   {
     name: "show-static-p2p-identity",
     summary: "Show a peer-to-peer key",
