@@ -1,5 +1,6 @@
 /** Creates, configures and starts a run from containers; docs/protocol/commands.md section 4.5. */
 import { defineCommand } from "../lib/cli/command.ts";
+import { CLIENT_ENV_FLAG, PRODUCTION_IMAGE_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { runArguments } from "../lib/container/client_container.ts";
 import {
@@ -17,13 +18,14 @@ export const command = defineCommand({
   summary:
     "create-run, update-config and set-paused --resume in containers, from config/client/.env.",
   examples: [["./docker/psyche_client_create_run", "needs the image psyche-client"]],
-  flags: {},
-  async run({ output, signal }) {
+  flags: { ...CLIENT_ENV_FLAG, ...PRODUCTION_IMAGE_FLAG },
+  async run({ settings, output, signal }) {
     const env = await readClientEnv({
       required: ["WALLET_FILE", "RPC", "WS_RPC", "RUN_ID", "CONFIG_PATH"],
       files: ["WALLET_FILE", "CONFIG_PATH"],
+      path: settings.envFile,
     });
-    refuseLoopback(env);
+    refuseLoopback(env, settings.envFile);
     await requireEngine({ signal });
     const wallet = await hostFile(env.WALLET_FILE);
     const config = await hostFile(env.CONFIG_PATH);
@@ -36,7 +38,7 @@ export const command = defineCommand({
       const given = containerEnv(env);
       await docker(
         runArguments({
-          image: "psyche-client",
+          image: settings.image,
           command: [name, ...args],
           env: given,
           wallet,

@@ -3,6 +3,7 @@ import { defineCommand } from "../lib/cli/command.ts";
 import { fileURLToPath } from "node:url";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
 import { addressCheckArguments, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
+import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
 import { readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
@@ -16,13 +17,16 @@ export const command = defineCommand({
   name: "setup_clients",
   summary: "Checks the program addresses, builds psyche-test-client and starts clients of it.",
   examples: [["deno task setup_clients 2", "one GPU each; the CPU where there is none"]],
-  flags: IMAGE_FLAGS,
+  flags: { ...IMAGE_FLAGS, ...CLIENT_ENV_FLAG },
   arguments: [NUM_CLIENTS],
   check: (_, [count]) => clientCount(count).problems,
   async run({ settings, origins, positional, output, signal }) {
     const { clients } = clientCount(positional[0]);
-    const env = await readClientEnv({ required: ["RPC", "WS_RPC", "RUN_ID"] });
-    refuseLoopback(env);
+    const env = await readClientEnv({
+      required: ["RPC", "WS_RPC", "RUN_ID"],
+      path: settings.envFile,
+    });
+    refuseLoopback(env, settings.envFile);
     await requireEngine({ signal });
     // The name that containers have for this machine is unknown on the machine itself.
     const rpc = origins.rpc?.source === "flag"
@@ -30,7 +34,15 @@ export const command = defineCommand({
       : env.RPC.replace("//host.docker.internal", "//127.0.0.1");
     await confirmAddresses(addressCheckArguments({ ...settings, rpc }), signal);
     await buildImage("psyche-test-client", { ...settings, signal });
-    const args = ["run", "--quiet", "--allow-all", START, String(clients)];
+    const args = [
+      "run",
+      "--quiet",
+      "--allow-all",
+      START,
+      String(clients),
+      "--env-file",
+      settings.envFile,
+    ];
     const code = await runChild(Deno.execPath(), args, signal);
     if (code !== 0) {
       throw new PsycheError("CLIENTS_NOT_STARTED", "Not all clients were started; see above.", {

@@ -2,6 +2,7 @@
 import { defineCommand } from "../lib/cli/command.ts";
 import { availableParallelism } from "node:os";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
+import { CLIENT_ENV_FLAG, PRODUCTION_IMAGE_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { containerEnv, hostFile, readClientEnv } from "../lib/container/client_env.ts";
 import { gpuCount, requireEngine } from "../lib/container/docker.ts";
@@ -12,19 +13,22 @@ export const command = defineCommand({
   name: "train-multiple-gpu-devnet",
   summary: "Starts psyche-client-1 to -n with the wallets of devnet_funded_accounts.",
   examples: [["deno task train-multiple-gpu-devnet 4", "after fund_accounts has made the wallets"]],
-  flags: {},
+  flags: { ...CLIENT_ENV_FLAG, ...PRODUCTION_IMAGE_FLAG },
   arguments: [NUM_CLIENTS],
   check: (_, [count]) => clientCount(count).problems,
-  async run({ positional, output, runtime, signal }) {
+  async run({ settings, positional, output, runtime, signal }) {
     const { clients } = clientCount(positional[0]);
-    const env = await readClientEnv({ required: ["RPC", "WS_RPC", "RUN_ID"] });
+    const env = await readClientEnv({
+      required: ["RPC", "WS_RPC", "RUN_ID"],
+      path: settings.envFile,
+    });
     const wallets = await fleetWallets("devnet_funded_accounts", clients);
     await requireEngine({ signal });
     const gpus = await gpuCount(runtime.environment("USE_GPU") ?? env.USE_GPU);
     const threads = { THREADS: String(threadsEach(clients, availableParallelism())) };
     const containers = await Promise.all(wallets.map(async (wallet, i) => ({
       name: `psyche-client-${i + 1}`,
-      image: "psyche-client",
+      image: settings.image,
       command: ["supervise"],
       env: { ...threads, ...containerEnv(env) },
       wallet: await hostFile(wallet),

@@ -2,6 +2,7 @@
 import { defineCommand } from "../lib/cli/command.ts";
 import { availableParallelism } from "node:os";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
+import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { containerEnv, readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
 import { gpuCount, requireEngine } from "../lib/container/docker.ts";
@@ -14,13 +15,16 @@ export const command = defineCommand({
     "deno task train-multiple-gpu-localnet 2",
     "one GPU each; the CPU where there is none",
   ]],
-  flags: {},
+  flags: CLIENT_ENV_FLAG,
   arguments: [NUM_CLIENTS],
   check: (_, [count]) => clientCount(count).problems,
-  async run({ positional, output, runtime, signal }) {
+  async run({ settings, positional, output, runtime, signal }) {
     const { clients } = clientCount(positional[0]);
-    const env = await readClientEnv({ required: ["RPC", "WS_RPC", "RUN_ID"] });
-    refuseLoopback(env);
+    const env = await readClientEnv({
+      required: ["RPC", "WS_RPC", "RUN_ID"],
+      path: settings.envFile,
+    });
+    refuseLoopback(env, settings.envFile);
     await requireEngine({ signal });
     const gpus = await gpuCount(runtime.environment("USE_GPU") ?? env.USE_GPU);
     const threads = { THREADS: String(threadsEach(clients, availableParallelism())) };

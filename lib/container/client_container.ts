@@ -37,9 +37,9 @@ export function runArguments(container: ClientContainer): string[] {
     ...["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"],
     ...["--security-opt", "no-new-privileges", "--stop-timeout", "30"],
     ...["--log-opt", "max-size=10m", "--log-opt", "max-file=3"],
-    ...(network === "host"
-      ? ["--network", "host"]
-      : ["--add-host", "host.docker.internal:host-gateway"]),
+    // The same settings then work with both kinds of network.
+    ...["--add-host", "host.docker.internal:host-gateway"],
+    ...(network === "host" ? ["--network", "host"] : []),
     ...(gpu === undefined ? [] : [
       "--gpus",
       gpu === "all" ? "all" : `device=${gpu}`,

@@ -16,9 +16,9 @@ const NANO = join(ROOT, "config/solana-test/nano-config.toml");
 /** Chain time runs faster; limits of phases are wide, because tests share their machine. */
 const CLOCK_RATE = 10;
 const LIMITS = {
-  warmup_time: 1_000,
-  epoch_time: 1_200,
-  max_round_train_time: 120,
+  warmup_time: 500,
+  epoch_time: 600,
+  max_round_train_time: 100,
   waiting_for_members_extra_time: 10,
 };
 

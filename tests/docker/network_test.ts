@@ -142,6 +142,34 @@ Deno.test({
       agreement(await everybody());
     });
 
+    await t.step(
+      "the owner, a container too, pauses and resumes the run; nobody crashes",
+      async () => {
+        const owner = (...args: string[]) =>
+          network.compose(
+            ...["run", "--rm", "--no-deps", "psyche-run-owner", "set-paused"],
+            ...["--wallet-private-key-path", "/data/keys/run-owner.json", ...args],
+          );
+        await owner();
+        await network.until(
+          "a halted run",
+          120,
+          async () => (await network.state()).runState === RunState.Paused,
+        );
+        const { progress } = await network.state();
+        await owner("--resume");
+        await network.until(
+          "steps after the pause",
+          240,
+          async () => (await network.state()).progress.step >= progress.step + 2,
+        );
+        for (const number of [1, 2, 3]) {
+          assert.equal(await network.inspect(number, "{{.State.Running}}"), "true");
+        }
+        agreement(await everybody());
+      },
+    );
+
     await t.step("asked to stop, a client leaves politely", async () => {
       const client = await signer(2);
       await dockerOutput(["stop", "--time", "30", network.client(2)]);
