@@ -65,21 +65,11 @@ export function decodeBlocks(
   layout: DistroLayout,
   visit: (block: Float64Array, offset: number) => void,
 ): void {
-  const { rows, cols, h, w, k, totalk, blocks } = layout;
+  const { rows, cols, h, w, k, blocks } = layout;
   const columnBasis = dctBasis(w);
   const rowBasis = dctBasis(h);
-  const sums = new Float64Array(totalk);
-  const counts = new Uint32Array(totalk);
-  const touched = new Int32Array(Math.min(totalk, results.length * k));
+  const { sums, counts, touched, quarters, block } = workspace(h, w);
   const halfWidth = (w + 1) >> 1;
-  // By the parity of the row, then of the column.
-  const quarters = [0, 1, 2, 3].map((): Quarter => ({
-    count: 0,
-    rows: new Int32Array(h),
-    lines: new Float64Array(h * halfWidth),
-    sums: new Float64Array(halfWidth),
-  }));
-  const block = new Float64Array(totalk);
   const blocksPerRow = cols / w;
   const blocksPerMatrix = (rows / h) * blocksPerRow;
 
@@ -134,6 +124,42 @@ interface Quarter {
   lines: Float64Array;
   /** Row `j` of the quarter. */
   sums: Float64Array;
+}
+
+/** What decoding blocks of one size needs; most parameters of a model share it. */
+interface Workspace {
+  /** Sum and number of the values written to each position; zero between two blocks. */
+  sums: Float64Array;
+  counts: Uint32Array;
+  /** Positions written to. */
+  touched: Int32Array;
+  /** By the parity of the row, then of the column. */
+  quarters: Quarter[];
+  block: Float64Array;
+}
+
+const workspaces = new Map<string, Workspace>();
+
+function workspace(h: number, w: number): Workspace {
+  const key = `${h}x${w}`;
+  let found = workspaces.get(key);
+  if (found === undefined) {
+    const halfWidth = (w + 1) >> 1;
+    found = {
+      sums: new Float64Array(h * w),
+      counts: new Uint32Array(h * w),
+      touched: new Int32Array(h * w),
+      quarters: [0, 1, 2, 3].map((): Quarter => ({
+        count: 0,
+        rows: new Int32Array(h),
+        lines: new Float64Array(h * halfWidth),
+        sums: new Float64Array(halfWidth),
+      })),
+      block: new Float64Array(h * w),
+    };
+    workspaces.set(key, found);
+  }
+  return found;
 }
 
 /**
