@@ -21,6 +21,11 @@ const RECORD = [...READ, "--allow-write=.psyche,runs"];
 const FILES = ["--allow-env", "--allow-read", "--allow-write"];
 const TRAIN = [...READ, "--allow-write", "--allow-sys", "--allow-ffi=node_modules"];
 
+/** The program `docker` does the work. */
+const DOCKER = ["--allow-env", "--allow-read", "--allow-run=docker,nvidia-smi"];
+/** Also runs other commands. */
+const BUILD = ["--allow-env", "--allow-read", "--allow-run"];
+
 const COMMANDS: CommandEntry[] = [
   {
     name: "setup-localnet",
@@ -137,6 +142,62 @@ const COMMANDS: CommandEntry[] = [
     name: "create-static-p2p-identity",
     summary: "Make a peer-to-peer key",
     permissions: ["--allow-env", "--allow-read", "--allow-write"],
+  },
+  {
+    name: "setup_test_infra",
+    summary: "Build and start a test network in containers",
+    permissions: DOCKER,
+  },
+  {
+    name: "run_test_infra",
+    summary: "Start a test network in containers",
+    permissions: DOCKER,
+  },
+  { name: "stop_test_infra", summary: "End the test network in containers", permissions: DOCKER },
+  {
+    name: "setup_clients",
+    summary: "Build and start test clients in containers",
+    permissions: BUILD,
+  },
+  {
+    name: "build_docker_psyche_client",
+    summary: "Build the image of production clients",
+    permissions: BUILD,
+  },
+  {
+    name: "build_docker_test_client",
+    summary: "Build the image of test clients",
+    permissions: BUILD,
+  },
+  {
+    name: "psyche_client_create_run",
+    summary: "Create, configure and resume a run from containers",
+    permissions: DOCKER,
+  },
+  {
+    name: "psyche_client_train",
+    summary: "Train with a container in the foreground",
+    permissions: DOCKER,
+  },
+  {
+    name: "train-multiple-gpu-localnet",
+    summary: "Start several test clients in containers",
+    permissions: DOCKER,
+  },
+  {
+    name: "train-multiple-gpu-devnet",
+    summary: "Start several funded clients in containers",
+    permissions: DOCKER,
+  },
+  {
+    name: "test-validator",
+    summary: "Local Solana net with programs and no run",
+    permissions: [...RECORD, "--allow-run"],
+  },
+  {
+    name: "run-owner",
+    summary: "Bring a run to life on a test validator, with a wallet of its own",
+    permissions: RECORD,
   },
 ];
 
