@@ -4,7 +4,8 @@
  *
  * Numbers no instruction can give, and why:
  * - 2011 (`ConstraintClose`): a close target must belong to the system program (3011), and an account
- *   that is closed belongs to the closing program.
+ *   that is closed belongs to the closing program. (Closing an IDL account, whose target may be any
+ *   account, does give it: idl_account_test.ts.)
  * - 6006: leaving Uninitialized sets step 1, and `update` refuses step 0.
  * - 6010: a health check needs height 2 or more, and then the previous round exists.
  * - 6016, 6019: declared for clients, returned by nothing.
