@@ -44,13 +44,13 @@ export const command = defineCommand({
     }
     const comparisons = [];
     for (const one of cases) {
-      signal.throwIfAborted();
       output.say(`measuring ${one.name} ...`);
       comparisons.push(
         await compareTraining(one, {
           repetitions: settings.repetitions,
           threads: settings.threads ?? availableParallelism(),
           python: settings.python ?? null,
+          signal,
         }),
       );
     }

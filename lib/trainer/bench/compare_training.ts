@@ -13,6 +13,8 @@ export interface CompareOptions {
   threads: number;
   /** A Python with torch; null leaves the comparison out. */
   python: string | null;
+  /** Asked between two measurements. */
+  signal?: AbortSignal;
   onMeasured?: (done: number, total: number) => void;
 }
 
@@ -69,7 +71,7 @@ const WARM_UP = 2;
  */
 export async function compareTraining(
   { name, config, batch, sequenceLength }: BenchCase,
-  { repetitions, threads, python, onMeasured }: CompareOptions,
+  { repetitions, threads, python, signal, onMeasured }: CompareOptions,
 ): Promise<Comparison> {
   const directory = await Deno.makeTempDir({ prefix: "psyche-bench-" });
   const started: Contestant[] = [];
@@ -104,6 +106,7 @@ export async function compareTraining(
     const measured = new Map<string, Measurement[]>(turns.map(([key]) => [key, []]));
     for (let i = 0; i < WARM_UP + repetitions; i++) {
       for (const [key, contestant, action] of turns) {
+        signal?.throwIfAborted();
         measured.get(key)!.push(await contestant.measure(action));
       }
       onMeasured?.(i + 1, WARM_UP + repetitions);
