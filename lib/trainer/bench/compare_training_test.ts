@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { nanoConfig } from "../model/llama_config.ts";
+import { compareTraining } from "./compare_training.ts";
+import { comparisonLines, missedGoals } from "./report.ts";
+
+Deno.test("a tiny model is measured in processes of their own, and judged", async () => {
+  const config = { ...nanoConfig(32), hiddenSize: 32, intermediateSize: 64, layers: 1 };
+  const measured = await compareTraining(
+    { name: "tiny", config, batch: 2, sequenceLength: 16 },
+    { repetitions: 1, threads: 1, python: null },
+  );
+  assert.equal(measured.tokens, 32);
+  assert.equal(measured.torch, null);
+  assert.ok(measured.step.min > 0 && measured.product.min > measured.step.min);
+  assert.ok(measured.outsideGraph > 0 && measured.outsideGraph < 1);
+  assert.ok(measured.distroShare > 0 && measured.distroShare < 1);
+  assert.ok(measured.peakBytes > 50e6 && measured.peakBytes < 2e9);
+  assert.match(comparisonLines(measured).join("\n"), /tiny: 0\.01M parameters, 32 tokens a step/);
+
+  const good = { ...measured, efficiency: 0.7, distroShare: 0.1, outsideGraph: 0.01 };
+  assert.deepEqual(missedGoals(good), []);
+  assert.equal(missedGoals({ ...good, efficiency: 0.6 }).length, 1);
+  assert.equal(missedGoals({ ...good, distroShare: 0.2, outsideGraph: 0.1 }).length, 2);
+});
