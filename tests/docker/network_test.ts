@@ -6,13 +6,19 @@ import { ClientState, RunState } from "../../lib/protocol/coordinator_state.ts";
 import { ContainerNetwork } from "./container_network.ts";
 import { withoutEngine } from "./engine.ts";
 
-/** Weights by epoch and round, as one client reports them. */
+/**
+ * Weights by epoch and round, as one client reports them while it is part of the epoch. One that woke up
+ * after it was dropped still works off what it had begun; those weights it throws away.
+ */
 function weights(events: TimedEvent[]): Map<string, string> {
-  return new Map(
-    events.flatMap((event) =>
-      event.type === "applied" ? [[`${event.epoch}/${event.round}`, event.weights_sha256]] : []
-    ),
-  );
+  const left = new Set<number>();
+  const found = new Map<string, string>();
+  for (const event of events) {
+    if (event.type === "left_epoch") left.add(event.epoch);
+    if (event.type !== "applied" || left.has(event.epoch)) continue;
+    found.set(`${event.epoch}/${event.round}`, event.weights_sha256);
+  }
+  return found;
 }
 
 /** Mean loss of all clients by step, in order. */
