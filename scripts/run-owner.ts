@@ -4,14 +4,10 @@ import { CLUSTER_FLAGS, PROGRAM_FLAGS, WALLET_FLAGS } from "../lib/cli/flag_sets
 import { findOrMakeWallet } from "../lib/cli/find_wallet.ts";
 import { configPath, NEW_RUN_FLAGS } from "../lib/cli/localnet_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
-import { airdropUpTo } from "../lib/operator/airdrop.ts";
 import { closeOperator, openOperator } from "../lib/operator/context.ts";
-import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { prepareRun } from "../lib/operator/prepare_run.ts";
 import { withLocalData } from "../lib/operator/served_data.ts";
-
-const OWNER_SOL = 100;
 
 export const command = defineCommand({
   name: "run-owner",
@@ -28,9 +24,9 @@ export const command = defineCommand({
     const payer = wallet.keypair;
     const context = await openOperator({ rpc, wsRpc, payer, walletPath: wallet.path, signal });
     try {
-      await airdropUpTo(context.connection, payer.publicKey, OWNER_SOL * LAMPORTS_PER_SOL, signal);
       const run = await prepareRun(context, {
         ...settings,
+        faucet: true,
         config: { config, model: withLocalData(model, context.endpoint.rpcUrl) },
         permissionless: !settings.permissioned,
       }, (name, work) => {

@@ -36,6 +36,8 @@ export type RunStep = typeof RUN_STEPS[number];
 
 export interface PrepareRunOptions {
   runId: string;
+  /** The cluster is a test cluster, whatever its address: its faucet fills the wallet. */
+  faucet?: boolean;
   config: { config: CoordinatorConfig; model: Model };
   /** Default `test`: any client may join. */
   clientVersion?: string;
@@ -92,7 +94,7 @@ export async function prepareRun(
   const { connection, payer, cluster, signal } = context;
   const { runId } = options;
   await step("airdrop", async () => {
-    if (!cluster.startsWith("localnet")) return;
+    if (!options.faucet && !cluster.startsWith("localnet")) return;
     await airdropUpTo(connection, payer.publicKey, OWNER_SOL * LAMPORTS_PER_SOL, signal);
   });
   const ids = await step("programs", () => deploy(context, options));

@@ -130,6 +130,7 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
     const { config, model } = options.config;
     const { coordinatorAddress, collateralMint } = await prepareRun(context, {
       ...options,
+      faucet: true,
       config: { config, model: withLocalData(model, servedAt(options, localnet)) },
     }, step);
     const { rpcUrl, wsUrl, pid, ended } = localnet;
