@@ -1,5 +1,6 @@
 /** Training steps of this toolkit, of a large matrix product and of PyTorch, measured in turns. */
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { matrixFlops } from "../graph/matrix_flops.ts";
 import { estimateMemory } from "../memory_estimate.ts";
@@ -60,6 +61,8 @@ export interface Comparison {
   } | null;
 }
 
+/** Before every measurement: threads of the process before may still spin, waiting for work. */
+const PAUSE_MILLISECONDS = 100;
 /** Steps before the first that counts. */
 const WARM_UP = 2;
 
@@ -106,7 +109,7 @@ export async function compareTraining(
     const measured = new Map<string, Measurement[]>(turns.map(([key]) => [key, []]));
     for (let i = 0; i < WARM_UP + repetitions; i++) {
       for (const [key, contestant, action] of turns) {
-        signal?.throwIfAborted();
+        await delay(PAUSE_MILLISECONDS, undefined, { signal });
         measured.get(key)!.push(await contestant.measure(action));
       }
       onMeasured?.(i + 1, WARM_UP + repetitions);
