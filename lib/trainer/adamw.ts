@@ -2,9 +2,11 @@
  * AdamW for a single client (docs/protocol/training-math.md section 4). Our semantics: the step is
  * taken at once with the gradients of the batch, and nothing is exchanged or applied later.
  */
+import { PsycheError } from "../error.ts";
 import type { Optimizer as OptimizerSettings } from "../protocol/coordinator_state.ts";
 import type { Parameter } from "./model/model_directory.ts";
-import { type Optimizer, refuseResults } from "./optimizer.ts";
+import type { Optimizer } from "./optimizer.ts";
+import type { DistroResult } from "./trainer.ts";
 
 type AdamWSettings = Extract<OptimizerSettings, { kind: "AdamW" }>;
 
@@ -49,4 +51,13 @@ export function createAdamW(
     apply: refuseResults,
     release: () => Promise.resolve(),
   };
+}
+
+/** Nothing is exchanged here, so results come from another optimizer. */
+function refuseResults(results: readonly DistroResult[]): void {
+  if (results.every((result) => result.length === 0)) return;
+  throw new PsycheError(
+    "OPTIMIZER_TAKES_NO_RESULTS",
+    `AdamW got ${results.length} results to apply but exchanges none; run it with a single client.`,
+  );
 }

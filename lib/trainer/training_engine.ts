@@ -13,7 +13,8 @@ import {
   readModelDirectory,
   writeModelDirectory,
 } from "./model/model_directory.ts";
-import { createOptimizer, type Optimizer } from "./optimizer.ts";
+import { createOptimizer } from "./create_optimizer.ts";
+import type { Optimizer } from "./optimizer.ts";
 import { seededRandom } from "./random.ts";
 import { chooseDevice } from "./runtime/device.ts";
 import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";

@@ -1,0 +1,28 @@
+/** The optimizer of a run's configuration. */
+import { PsycheError } from "../error.ts";
+import type { Optimizer as OptimizerSettings } from "../protocol/coordinator_state.ts";
+import { createAdamW } from "./adamw.ts";
+import { createDistro } from "./distro_optimizer.ts";
+import type { Parameter } from "./model/model_directory.ts";
+import type { Optimizer } from "./optimizer.ts";
+import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
+
+/** @throws PsycheError `OPTIMIZER_UNSUPPORTED` */
+export async function createOptimizer(
+  ort: OnnxRuntime,
+  settings: OptimizerSettings,
+  parameters: readonly Parameter[],
+  threads: number,
+): Promise<Optimizer> {
+  switch (settings.kind) {
+    case "Distro":
+      return await createDistro(ort, settings, parameters, threads);
+    case "AdamW":
+      return createAdamW(settings, parameters);
+    case "Dummy":
+      throw new PsycheError(
+        "OPTIMIZER_UNSUPPORTED",
+        "The optimizer Dummy trains nothing; set Distro or AdamW in the run's configuration.",
+      );
+  }
+}
