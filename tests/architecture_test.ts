@@ -9,6 +9,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const ALLOWED: Record<string, string[]> = {
   "lib/protocol": [],
   "lib/events": [],
+  "lib/container": [],
   "lib/localnet": [],
   "lib/chain": ["lib/protocol"],
   "lib/p2p": ["lib/protocol"],

@@ -32,6 +32,7 @@ export async function applyRound(options: {
   }
   for (const batch of missing) emit({ type: "untrained_batch", step: record.step, ...batch });
   const results: DistroResult[] = [];
+  signal.throwIfAborted();
   for (const announcement of accepted) {
     const result = await exchange.obtain(record, announcement, signal);
     if (!stillWarmingUp(state, announcement)) results.push(result);

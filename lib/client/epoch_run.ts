@@ -69,6 +69,8 @@ export class EpochRun {
   /** Apply and training of one round after the other. */
   #work: Promise<void> = Promise.resolve();
   #closed = false;
+  /** Aborted when the epoch is given up: what is queued must not touch the weights any more. */
+  readonly #abandoned = new AbortController();
   /** True when an accepted result could not be applied. */
   #incomplete = false;
 
@@ -142,6 +144,7 @@ export class EpochRun {
   /** Ends it without caring about the weights any more. */
   abandon(): void {
     this.#closed = true;
+    this.#abandoned.abort();
     this.#training.abort();
     this.#context.exchange.end();
   }
@@ -179,10 +182,12 @@ export class EpochRun {
       batches: batches.map(batchIdText),
       witness: record.committee?.isWitness(this.#index) ?? false,
     });
-    const training = AbortSignal.any([this.#training.signal, this.#context.end]);
+    const gone = this.#abandoned.signal;
+    const training = AbortSignal.any([this.#training.signal, this.#context.end, gone]);
     const patience = this.#patience();
     const index = this.#index;
     this.#work = this.#work.then(async () => {
+      if (gone.aborted) return;
       if (trained) await this.#apply(state, trained, patience);
       await this.#train(state, record, index, batches, training);
       if (this.#round !== record.key) return;
@@ -204,12 +209,13 @@ export class EpochRun {
     return AbortSignal.any([
       AbortSignal.timeout(Math.max(MINIMUM_PATIENCE, roundTime)),
       this.#context.end,
+      this.#abandoned.signal,
     ]);
   }
 
   #workFailed(error: unknown): void {
     this.#incomplete = true;
-    if (this.#context.end.aborted) return;
+    if (this.#context.end.aborted || this.#abandoned.signal.aborted) return;
     if (error instanceof PsycheError && error.code === "RESULT_MISSING") {
       return this.#context.leave(error.message);
     }

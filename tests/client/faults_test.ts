@@ -104,18 +104,19 @@ Deno.test("a late client takes the weights of its peers and trains with them", a
 Deno.test("a run that is given another client version while paused ends the client with exit code 10", async () => {
   const run = simulate({ clients: 2, totalSteps: 1000, clientVersion: "v1" });
   await run.until((state) => state.progress.step >= 3);
-  run.chain.pause();
-  await run.until((state) => state.runState === RunState.Paused);
-  updateClientVersion(run.chain.state, "v2");
-  run.chain.resume();
-  for (const { ended } of run.clients) {
-    await assert.rejects(
+  const refused = run.clients.map(({ ended }) =>
+    assert.rejects(
       ended,
       (error: unknown) =>
         error instanceof PsycheError && error.code === "CLIENT_VERSION_MISMATCH" &&
         error.exitCode === 10,
-    );
-  }
+    )
+  );
+  run.chain.pause();
+  await run.until((state) => state.runState === RunState.Paused);
+  updateClientVersion(run.chain.state, "v2");
+  run.chain.resume();
+  await Promise.all(refused);
 });
 
 Deno.test("a pause is waited out, and the next group starts from the checkpoint again", async () => {
@@ -129,4 +130,19 @@ Deno.test("a pause is waited out, and the next group starts from the checkpoint 
   for (const { events } of run.clients) {
     assert.equal(events.filter((event) => event.type === "model_loaded").length, 2);
   }
+});
+
+Deno.test("a client that was dropped while it slept touches no weights until it has those of its peers", async () => {
+  const run = simulate({ clients: 4, totalSteps: 40, minClients: 2, epochTime: 30 });
+  await run.until((state) => state.progress.step >= 4);
+  run.clients[0].sleep(true);
+  await run.until((state) => state.epochState.exitedClients.length === 1);
+  run.clients[0].sleep(false);
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished", "finished"]);
+  assertEqualWeights(run, 10);
+  const { events } = run.clients[0];
+  const left = events.findIndex((event) => event.type === "left_epoch");
+  const loaded = events.findIndex((event, i) => i > left && event.type === "model_loaded");
+  assert.ok(left >= 0 && loaded > left, "it left the epoch and took the model of its peers");
+  assert.ok(!events.slice(left, loaded).some((event) => event.type === "applied"));
 });

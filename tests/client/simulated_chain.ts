@@ -53,8 +53,8 @@ export class SimulatedChain {
     this.#execute((state, clock) => setPaused(state, true, clock));
   }
 
-  /** The chain as the client with this wallet (32 bytes) sees it. */
-  client(signer: Uint8Array): RunChain {
+  /** The chain as the client with this wallet (32 bytes) sees it, unless it sleeps. */
+  client(signer: Uint8Array, asleep: () => boolean = () => false): RunChain {
     // deno-lint-ignore no-this-alias -- the getters below need both objects
     const chain = this;
     return {
@@ -62,7 +62,7 @@ export class SimulatedChain {
         return chain.clockRate;
       },
       now: () => chain.now(),
-      watch: (onState, signal) => chain.#watch(onState, signal),
+      watch: (onState, signal) => chain.#watch(onState, signal, asleep),
       join: (id) => chain.#send((state, clock) => joinRun(state, id, clock)),
       tick: () => chain.#send((state, clock) => void tick(state, clock)),
       warmupWitness: (content) =>
@@ -73,11 +73,15 @@ export class SimulatedChain {
     };
   }
 
-  async #watch(onState: (state: CoordinatorState) => void, signal: AbortSignal): Promise<void> {
+  async #watch(
+    onState: (state: CoordinatorState) => void,
+    signal: AbortSignal,
+    asleep: () => boolean,
+  ): Promise<void> {
     const { faults, lostUpdates, delay } = this.#options;
     let newest = -1n;
     const deliver = (state: CoordinatorState) => {
-      if (signal.aborted || state.nonce <= newest) return;
+      if (signal.aborted || asleep() || state.nonce <= newest) return;
       newest = state.nonce;
       onState(cloneState(state));
     };

@@ -58,6 +58,8 @@ export class SimulatedPeer implements PeerNetwork {
   readonly blobs = new Map<string, Uint8Array>();
   /** Replaces outgoing blobs, for a peer that lies. */
   corrupt: ((bytes: Uint8Array) => Uint8Array) | null = null;
+  /** Asleep: sends and receives nothing. */
+  deaf = false;
   readonly #net: SimulatedPeers;
   #allowed = new Set<string>();
   #onMessage: (message: PeerMessage) => void = () => {};
@@ -77,7 +79,7 @@ export class SimulatedPeer implements PeerNetwork {
   publish(payload: Uint8Array): Promise<void> {
     const { faults, lostMessages, doubledMessages, delay } = this.#net.options;
     for (const other of this.#net.others(this)) {
-      if (faults.happens(lostMessages)) continue;
+      if (this.deaf || other.deaf || faults.happens(lostMessages)) continue;
       const copies = faults.happens(doubledMessages) ? 2 : 1;
       for (let i = 0; i < copies; i++) {
         setTimeout(
@@ -115,7 +117,7 @@ export class SimulatedPeer implements PeerNetwork {
     for (const provider of providers) {
       await new Promise((resolve) => setTimeout(resolve, faults.upTo(delay)));
       const peer = this.#net.find(provider);
-      const held = peer?.blobs.get(ticket.hash.toHex());
+      const held = this.deaf || peer?.deaf ? undefined : peer?.blobs.get(ticket.hash.toHex());
       if (!peer || !held || faults.happens(failedFetches)) continue;
       const bytes = peer.corrupt ? peer.corrupt(held) : held;
       if (bytes.length > maxSize || sha256(bytes).toHex() !== ticket.hash.toHex()) continue;
@@ -133,7 +135,9 @@ export class SimulatedPeer implements PeerNetwork {
     const { faults, delay } = this.#net.options;
     await new Promise((resolve) => setTimeout(resolve, faults.upTo(delay)));
     const other = this.#net.find(peer);
-    if (!other) throw new PsycheError("PEER_UNREACHABLE", "The simulated peer is gone.");
+    if (!other || other.deaf || this.deaf) {
+      throw new PsycheError("PEER_UNREACHABLE", "The simulated peer is gone.");
+    }
     return await other.#onRequest(this.publicKey, request);
   }
 

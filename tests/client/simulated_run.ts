@@ -33,6 +33,8 @@ export interface SimulatedClient {
   readonly events: ClientEvent[];
   /** Disappears without a word. */
   kill(): void;
+  /** Hears nothing and is not heard while asleep, as a stopped process. */
+  sleep(asleep: boolean): void;
 }
 
 /** Cluster seconds per wall second. */
@@ -98,7 +100,7 @@ export class SimulatedRun {
     });
     const client = new TrainingClient({
       identity: { signer, p2pIdentity: peer.publicKey },
-      chain: this.chain.client(signer),
+      chain: this.chain.client(signer, () => asleep),
       network: peer,
       model,
       data: {
@@ -110,6 +112,7 @@ export class SimulatedRun {
       clientVersion: this.#clientVersion,
       emit,
     });
+    let asleep = false;
     const killed = new AbortController();
     const ended = client.run(AbortSignal.any([killed.signal, this.#end.signal]))
       .finally(() => peer.close());
@@ -118,6 +121,10 @@ export class SimulatedRun {
       peer,
       ended,
       events,
+      sleep: (now: boolean) => {
+        asleep = now;
+        peer.deaf = now;
+      },
       kill: () => {
         this.peers.leave(peer);
         killed.abort();
