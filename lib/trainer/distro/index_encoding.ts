@@ -2,12 +2,7 @@
  * Indices of kept coefficients as they travel: docs/protocol/training-math.md section 3.5.
  */
 import { PsycheError } from "../../error.ts";
-
-/** Bytes of one index for blocks of `totalk` entries: 1, 2 or 4 (section 3.5). */
-export function indexWidth(totalk: number): 1 | 2 | 4 {
-  if (totalk <= 2 ** 8) return 1;
-  return totalk <= 2 ** 16 ? 2 : 4;
-}
+import { indexWidth } from "../../protocol/distro_result_codec.ts";
 
 /** Encodes int32 indices, each in `0..totalk-1`, little-endian. */
 export function encodeIndices(indices: Int32Array, totalk: number): Uint8Array<ArrayBuffer> {
