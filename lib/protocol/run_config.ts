@@ -24,6 +24,7 @@ import {
   TOKEN_SIZES,
 } from "./model_image.ts";
 import { validateRun } from "./run_rules.ts";
+import { lineOfKey } from "./toml_line.ts";
 import { TomlFields, type TomlReport } from "./toml_fields.ts";
 
 export { formatRunConfig } from "./run_config_text.ts";
@@ -58,10 +59,19 @@ export function parseRunConfig(text: string, fileName: string): ParsedRunConfig 
   const config = readConfig(root.table("config"));
   const model = readModel(root.table("model"));
   root.close();
-  // The chain's rules would only repeat what is missing already.
-  if (report.problems.length === 0) report.problems.push(...validateRun(config, model));
+  // A rule about a value that could not be read would only repeat that.
+  const unread = report.problems.map(({ key }) => key);
+  const isRead = (key: string) =>
+    !unread.some((other) =>
+      key === other || key.startsWith(`${other}.`) || other.startsWith(`${key}.`)
+    );
+  report.problems.push(...validateRun(config, model).filter(({ key }) => isRead(key)));
   if (report.problems.length > 0) {
-    throw refusal(fileName, report.problems.map(({ key, message }) => `${key}: ${message}`));
+    const lines = report.problems.map(({ key, message }) => {
+      const line = lineOfKey(text, key);
+      return `${line === null ? "" : `line ${line}, `}${key}: ${message}`;
+    });
+    throw refusal(fileName, lines);
   }
   if (config.verificationPercent > 0) {
     report.warnings.push(

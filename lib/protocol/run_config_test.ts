@@ -111,14 +111,14 @@ Deno.test("all problems are told at once, with key, value and rule", () => {
   ));
   for (
     const line of [
-      /^ {2}config\.cooldown_time: is missing$/m,
-      /^ {2}config\.witness_nodes: 65536 must be an integer from 0 to 65535$/m,
-      /^ {2}config\.total_steps: "many" must be an integer from 0 to 4294967295$/m,
-      /^ {2}model\.LLM\.architecture: "Bert" must be one of "HfLlama", /m,
-      /^ {2}model\.LLM\.checkpoint\.Hub\.revision: "r+" must be at most 64 bytes of UTF-8 long \(it has 65\)$/m,
-      /^ {2}model\.LLM\.optimizer\.Distro\.compression_decay: .* must be a finite number$/m,
-      /^ {2}model\.LLM\.data_location\.Http\.shuffle\.Seeded: .* must be a list of 32 integers/m,
-      /^ {2}model\.LLM\.data_location\.Http\.location\.NumberedFiles\.url_template: .* exactly once$/m,
+      /^ {2}line \d+, config\.cooldown_time: is missing$/m,
+      /^ {2}line \d+, config\.witness_nodes: 65536 must be an integer from 0 to 65535$/m,
+      /^ {2}line \d+, config\.total_steps: "many" must be an integer from 0 to 4294967295$/m,
+      /^ {2}line \d+, model\.LLM\.architecture: "Bert" must be one of "HfLlama", /m,
+      /^ {2}line \d+, model\.LLM\.checkpoint\.Hub\.revision: "r+" must be at most 64 bytes of UTF-8 long \(it has 65\)$/m,
+      /^ {2}line \d+, model\.LLM\.optimizer\.Distro\.compression_decay: .* must be a finite number$/m,
+      /^ {2}line \d+, model\.LLM\.data_location\.Http\.shuffle\.Seeded: .* must be a list of 32 integers/m,
+      /^ {2}line \d+, model\.LLM\.data_location\.Http\.location\.NumberedFiles\.url_template: .* exactly once$/m,
     ]
   ) assert.match(message, line);
   assert.equal(message.split("\n").length, 9);
