@@ -9,6 +9,8 @@ import { type Fault, type FaultyProxy, startFaultyProxy } from "./faulty_proxy.t
 import { makeWorkspace, runScript, spawnScript } from "./script.ts";
 
 const SOL = 1_000_000_000;
+/** As a grantee: everybody. */
+const SYSTEM_PROGRAM = "11111111111111111111111111111111";
 const FAULTS: Fault[] = ["delay", "drop", "lose answer", 429, 503];
 
 Deno.test("operator commands over a bad network", async (t) => {
@@ -77,6 +79,32 @@ Deno.test("operator commands over a bad network", async (t) => {
         // update, set_paused and set_future_epoch_rates, each exactly once.
         assert.equal(dump.coordinator_account.nonce, 3);
         assert.ok(proxy.seen.some(({ fault }) => fault !== "pass"), `seed ${seed}`);
+      }));
+
+    await t.step("looking, ticking, pausing, closing", () =>
+      over(spoilt, async (_, rpc) => {
+        const reader = [...rpc, ...programs];
+        const args = [...reader, "-w", ownerFile];
+        const me = owner.publicKey.toBase58();
+        const { runs } = await done("list-runs", ...reader);
+        assert.equal(runs.length, 1);
+        const user = await done("json-dump-user", "-r", "bad", ...reader, "--address", me);
+        assert.equal(user.address, me);
+        await done("can-join", "-r", "bad", ...reader, "--address", me);
+        const right = await done("join-authorization-read", ...reader, "--join-authority", me);
+        assert.equal(right.active, true);
+        await done("verify-program", ...reader);
+        await done("tick", "-r", "bad", ...args, "--count", "1");
+        await done("update-config", "-r", "bad", ...args, "--name", "renamed");
+        await done("set-paused", "-r", "bad", ...args);
+        await done("join-authorization-delete", ...args, "--authorizer", SYSTEM_PROGRAM);
+        await done("create-run", "-r", "second", ...args);
+        await done("close-run", "-r", "second", ...args, "--yes");
+        const dump = await done("json-info-dump", "-r", "bad", ...reader);
+        assert.equal(dump.coordinator_account.setup.metadata.name, "renamed");
+        // After the three of its life: tick, update, set_paused.
+        assert.equal(dump.coordinator_account.nonce, 6);
+        await done("set-paused", "-r", "bad", ...args, "--resume");
       }));
 
     await t.step("fund_accounts: everybody once", () =>
