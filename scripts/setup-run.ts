@@ -6,9 +6,9 @@ import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { withOperator } from "../lib/cli/with_operator.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
+import { formatSol } from "../lib/operator/lamports.ts";
+import { planRun } from "../lib/operator/plan_run.ts";
 import { prepareRun } from "../lib/operator/prepare_run.ts";
-
-const { dryRun: _, ...SEND } = SEND_FLAGS;
 
 export const command = defineCommand({
   name: "setup-run",
@@ -17,7 +17,7 @@ export const command = defineCommand({
     ["deno task setup-run --rpc devnet -w owner.json --preset light", "a light run on devnet"],
     ["deno task setup-run my-run --config my.toml --treasurer", "a run of your own, with rewards"],
   ],
-  flags: { ...NEW_RUN_FLAGS, ...CLUSTER_FLAGS, ...WALLET_FLAGS, ...PROGRAM_FLAGS, ...SEND },
+  flags: { ...NEW_RUN_FLAGS, ...CLUSTER_FLAGS, ...WALLET_FLAGS, ...PROGRAM_FLAGS, ...SEND_FLAGS },
   arguments: [{ name: "RUN_ID", summary: "in place of --run-id", optional: true }],
   async run(command) {
     const { settings, output, signal } = command;
@@ -25,13 +25,19 @@ export const command = defineCommand({
     const config = await loadRunConfig(configPath(command), signal);
     config.warnings.forEach((warning) => output.warn(warning));
     const progress = createProgress(output);
-    const sending = { ...command, settings: { ...settings, dryRun: false } };
-    const prepared = await withOperator(sending, (context) =>
+    const options = { ...settings, runId, config, permissionless: !settings.permissioned };
+    if (settings.dryRun) {
+      const steps = await withOperator(command, (context) => planRun(context, options));
+      return output.result({ runId, dryRun: true, steps }, [
+        "dry run, nothing was sent",
+        ...steps.map(({ step, effect, lamports }) =>
+          `${step}: ${effect}${lamports > 0 ? `, locks up to ${formatSol(lamports)}` : ""}`
+        ),
+      ]);
+    }
+    const prepared = await withOperator(command, (context) =>
       prepareRun(context, {
-        ...settings,
-        runId,
-        config,
-        permissionless: !settings.permissioned,
+        ...options,
         onEvent: ({ program, done, total }) => progress.update(program, done, total),
       }, async (name, work) => {
         const start = performance.now();
