@@ -51,7 +51,7 @@ Deno.test("operator commands over a bad network", async (t) => {
     const ownerFile = join(folder, "owner.json");
     await writeWallet(ownerFile, owner);
     const direct = ["--rpc", localnet.rpcUrl, "-w", ownerFile];
-    await done("deploy-solana-test", ...direct);
+    await done("deploy-solana-test", ...direct, "--treasurer");
     const ids = JSON.parse(
       await Deno.readTextFile(
         join(folder, "runs", `localnet-${new URL(localnet.rpcUrl).port}`, "programs.json"),
@@ -62,6 +62,8 @@ Deno.test("operator commands over a bad network", async (t) => {
       ids.authorizer.programId,
       "--coordinator-program-id",
       ids.coordinator.programId,
+      "--treasurer-program-id",
+      ids.treasurer.programId,
     ];
 
     await t.step("the life of a run", () =>
@@ -105,6 +107,25 @@ Deno.test("operator commands over a bad network", async (t) => {
         // After the three of its life: tick, update, set_paused.
         assert.equal(dump.coordinator_account.nonce, 6);
         await done("set-paused", "-r", "bad", ...args, "--resume");
+      }));
+
+    await t.step("a run with rewards", () =>
+      over(spoilt, async (_, rpc) => {
+        const args = [...rpc, ...programs, "-w", ownerFile];
+        const { mint } = await done("create-test-token", ...args);
+        await done("create-run", "-r", "paid", ...args, "--treasurer-collateral-mint", mint);
+        await done("set-future-epoch-rates", "-r", "paid", ...args, "--earning-rate", "5");
+        await done(
+          "treasurer-top-up-rewards",
+          "-r",
+          "paid",
+          ...args,
+          "--collateral-amount",
+          "7raw",
+        );
+        await done("treasurer-claim-rewards", "-r", "paid", ...args);
+        const dump = await done("json-info-dump", "-r", "paid", ...rpc, ...programs);
+        assert.equal(dump.treasurer_run.funded_collateral_amount, "7");
       }));
 
     await t.step("fund_accounts: everybody once", () =>
