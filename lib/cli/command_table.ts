@@ -16,15 +16,16 @@ export interface CommandEntry {
   args?: string[];
 }
 
-const READ = ["--allow-net", "--allow-env", "--allow-read"];
+/** Without a prompt: what a library asks for in vain is not needed, and a question would stop scripts. */
+const READ = ["--no-prompt", "--allow-net", "--allow-env", "--allow-read"];
 const RECORD = [...READ, "--allow-write=.psyche,runs"];
-const FILES = ["--allow-env", "--allow-read", "--allow-write"];
+const FILES = ["--no-prompt", "--allow-env", "--allow-read", "--allow-write"];
 const TRAIN = [...READ, "--allow-write", "--allow-sys", "--allow-ffi=node_modules"];
 
 /** The program `docker` does the work. */
-const DOCKER = ["--allow-env", "--allow-read", "--allow-run=docker,nvidia-smi"];
+const DOCKER = ["--no-prompt", "--allow-env", "--allow-read", "--allow-run=docker,nvidia-smi"];
 /** Also runs other commands. */
-const BUILD = ["--allow-env", "--allow-read", "--allow-run"];
+const BUILD = ["--no-prompt", "--allow-env", "--allow-read", "--allow-run"];
 
 const COMMANDS: CommandEntry[] = [
   {
@@ -123,7 +124,7 @@ const COMMANDS: CommandEntry[] = [
   {
     name: "predownload",
     summary: "Download a run's model before joining it",
-    permissions: ["--allow-net", ...FILES],
+    permissions: [...FILES, "--allow-net"],
   },
   {
     name: "init-model",
@@ -136,12 +137,12 @@ const COMMANDS: CommandEntry[] = [
   {
     name: "show-static-p2p-identity",
     summary: "Show a peer-to-peer key",
-    permissions: ["--allow-env", "--allow-read"],
+    permissions: ["--no-prompt", "--allow-env", "--allow-read"],
   },
   {
     name: "create-static-p2p-identity",
     summary: "Make a peer-to-peer key",
-    permissions: ["--allow-env", "--allow-read", "--allow-write"],
+    permissions: ["--no-prompt", "--allow-env", "--allow-read", "--allow-write"],
   },
   {
     name: "setup_test_infra",

@@ -39,7 +39,6 @@ export function spawnScript(name: string, args: string[], folder: string): Deno.
   return new Deno.Command(Deno.execPath(), {
     args: [
       "run",
-      "--no-prompt",
       "--quiet",
       ...entry.permissions,
       `--config=${join(ROOT, "deno.json")}`,
