@@ -213,6 +213,35 @@ Deno.test("operator commands over a bad network", async (t) => {
           assert.ok(proxy.seen.length < 15 && sent.length <= 1, `${proxy.seen.length} requests`);
         }),
     );
+
+    await t.step("what is left, over a slow network with a rate limit", async () => {
+      let requests = 0;
+      const slow = (): Fault => {
+        requests++;
+        if (requests % 9 === 0) return 503;
+        return requests % 7 === 0 ? 429 : "delay";
+      };
+      await over(slow, async (proxy, rpc) => {
+        const me = owner.publicKey.toBase58();
+        const args = [...rpc, ...programs, "-w", ownerFile];
+        await done("coordinator-address-check", ...rpc, ...programs, "--yes");
+        await done("join-authorization-create", ...args, "--authorizer", me);
+        const authority = ["--join-authority", me];
+        const added = ["--delegates-added", ids.coordinator.programId];
+        const { view } = await done("join-authorization-delegate", ...args, ...authority, ...added);
+        assert.deepEqual(view.delegates, [ids.coordinator.programId]);
+        const refused = await runScript(
+          "checkpoint",
+          ["-r", "bad", ...args, "--repo", "a/b", "--json"],
+          folder,
+        );
+        assert.equal(refused.code, 1);
+        assert.equal(JSON.parse(refused.stdout).error.code, "NOT_AN_EPOCH_CLIENT");
+        const { closed } = await done("close-programs", ...args, "--yes");
+        assert.equal(closed.length, 3);
+        assert.ok(proxy.seen.some(({ fault }) => fault === 429), "a 429 was answered");
+      });
+    });
   } finally {
     await closeConnection(connection);
     await localnet.stop();
