@@ -27,6 +27,12 @@ export interface TrainRequest {
   step: number;
   /** Tokens, row-major [batch, sequenceLength], int32. */
   tokens: Int32Array;
+  /** Token expected at each place, [batch, sequenceLength]; -100 counts not. Default: `tokens`. */
+  labels?: Int32Array;
+  /** Position of each token within its text, [batch, sequenceLength]. Default: 0, 1, 2 ... */
+  positionIds?: Int32Array;
+  /** Lengths of the texts packed in each row; attention stays within a text. Default: one a row. */
+  sequenceLengths?: number[][];
   batch: number;
   /** Learning rates with the cold-start factor already applied (training-math.md section 1). */
   lr: number;
