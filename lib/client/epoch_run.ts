@@ -7,6 +7,7 @@ import { type BatchId, type CoordinatorState, RunState } from "../protocol/coord
 import { coldStartBounds, trainingRates } from "../protocol/learning_rate.ts";
 import { merkleRoot } from "../protocol/merkle.ts";
 import { currentRound, previousRound } from "../protocol/run_state.ts";
+import type { Samples } from "../trainer/data/data_provider.ts";
 import type { Trainer } from "../trainer/trainer.ts";
 import { applyRound } from "./apply_round.ts";
 import { unhealthyMembers } from "./health.ts";
@@ -17,8 +18,7 @@ import { type RoundStatistics, warmupWitnessContent, witnessContent } from "./wi
 
 /** Reads training sequences; see lib/trainer/data. */
 export interface SequenceSource {
-  /** Row-major [sequences of the batch, sequenceLength] token ids. */
-  read(batch: BatchId, signal?: AbortSignal): Promise<Int32Array>;
+  read(batch: BatchId, signal?: AbortSignal): Promise<Samples>;
 }
 
 /** What an epoch needs of the client that takes part in it. */
@@ -249,11 +249,11 @@ export class EpochRun {
     signal: AbortSignal,
   ): Promise<void> {
     const { data, exchange, statistics, emit } = this.#context;
-    const tokens = await data.read(batchId, signal);
+    const samples = await data.read(batchId, signal);
     const sequences = Number(batchId.end - batchId.start) + 1;
     const response = await this.trainer.train({
       step: record.step,
-      tokens,
+      ...samples,
       batch: sequences,
       ...trainingRates(state, record.step),
       resetOptimizer: coldStartBounds(state) !== null && record.height === 0,
@@ -270,7 +270,7 @@ export class EpochRun {
       step: record.step,
       batch: batchIdText(batchId),
       sequences,
-      tokens: tokens.length,
+      tokens: samples.tokens.length,
       loss,
       milliseconds,
       bytes,

@@ -68,7 +68,7 @@ export async function trainAlone(options: TrainAloneOptions): Promise<LearningCu
     const waiting: DistroResult[] = [];
     for (let step = 1; step <= steps; step++) {
       const first = BigInt((step - 1) * batch);
-      const tokens = await data.read({ start: first, end: first + BigInt(batch - 1) }, signal);
+      const samples = await data.read({ start: first, end: first + BigInt(batch - 1) }, signal);
       const start = performance.now();
       const lr = learningRate(schedule, step);
       if (waiting.length === 2) {
@@ -77,7 +77,7 @@ export async function trainAlone(options: TrainAloneOptions): Promise<LearningCu
       const { loss, result } = await trainer.train({
         step,
         round: step,
-        tokens,
+        ...samples,
         batch,
         lr,
         previousLr: learningRate(schedule, step - 1),

@@ -13,12 +13,12 @@ const counting: DataProvider = {
   sequences: Infinity,
   sequenceLength: SEQUENCE,
   read: ({ start, end }) =>
-    Promise.resolve(
-      Int32Array.from(
+    Promise.resolve({
+      tokens: Int32Array.from(
         { length: Number(end - start + 1n) * SEQUENCE },
         (_, i) => (7 * (Number(start) + Math.floor(i / SEQUENCE)) + i % SEQUENCE) % 16,
       ),
-    ),
+    }),
 };
 const OPTIMIZERS: Optimizer[] = [
   { kind: "AdamW", betas: [0.9, 0.95], weightDecay: 0, eps: 1e-8, clipGradNorm: 1 },
@@ -48,7 +48,7 @@ for (const optimizer of OPTIMIZERS) {
         steps: 25,
         optimizer,
         schedule: { kind: "Constant", baseLr: 5e-3, warmupInitLr: 0, warmupSteps: 3 },
-        heldOut: await counting.read({ start: 1000n, end: 1003n }),
+        heldOut: (await counting.read({ start: 1000n, end: 1003n })).tokens,
         heldOutEvery: 10,
         threads: 1,
       });

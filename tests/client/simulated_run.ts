@@ -105,9 +105,12 @@ export class SimulatedRun {
       model,
       data: {
         read: ({ start, end }) =>
-          Promise.resolve(
-            Int32Array.from({ length: Number(end - start) + 1 }, (_, i) => Number(start) + i),
-          ),
+          Promise.resolve({
+            tokens: Int32Array.from(
+              { length: Number(end - start) + 1 },
+              (_, i) => Number(start) + i,
+            ),
+          }),
       },
       clientVersion: this.#clientVersion,
       emit,

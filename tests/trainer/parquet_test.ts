@@ -7,6 +7,8 @@ import { createProvider } from "../../lib/trainer/data/create_provider.ts";
 const SAMPLES = join(import.meta.dirname!, "fixtures", "parquet", "samples");
 const FORMAT = { sequenceLength: 6 };
 const row = (n: number) => Array.from({ length: 6 }, (_, i) => (n * 10 + i) % 50);
+/** What plain data gives: tokens and nothing else. */
+const plain = (tokens: number[]) => ({ tokens: Int32Array.from(tokens) });
 
 Deno.test("all train files are read in the order of their names, and begin again", async () => {
   const data = await createProvider(
@@ -14,19 +16,31 @@ Deno.test("all train files are read in the order of their names, and begin again
     6,
     { fetch },
   );
-  assert.deepEqual([...await data.read({ start: 0n, end: 4n })], [0, 1, 2, 3, 4].flatMap(row));
-  assert.deepEqual([...await data.read({ start: 9n, end: 11n })], [4, 0, 1].flatMap(row));
+  assert.deepEqual(await data.read({ start: 0n, end: 4n }), plain([0, 1, 2, 3, 4].flatMap(row)));
+  assert.deepEqual(await data.read({ start: 9n, end: 11n }), plain([4, 0, 1].flatMap(row)));
 });
 
 Deno.test("directories named after splits are found", async () => {
   const data = await preprocessedProvider(join(SAMPLES, "converted"), FORMAT);
-  assert.deepEqual([...await data.read({ start: 0n, end: 0n })], row(1));
+  assert.deepEqual(await data.read({ start: 0n, end: 0n }), plain(row(1)));
+});
+
+Deno.test("labels that differ from the inputs, and packed texts, come with the tokens", async () => {
+  const masked = await preprocessedProvider(join(SAMPLES, "masked"), FORMAT);
+  const [tokens, labels] = [row(0), [-100, -100, -100, ...row(0).slice(3)]];
+  assert.deepEqual(await masked.read({ start: 4n, end: 5n }), {
+    tokens: Int32Array.from([...tokens, ...tokens]),
+    labels: Int32Array.from([...labels, ...labels]),
+  });
+  const packed = await preprocessedProvider(join(SAMPLES, "packed"), FORMAT);
+  assert.deepEqual(await packed.read({ start: 0n, end: 1n }), {
+    tokens: Int32Array.from([...tokens, ...tokens]),
+    sequenceLengths: [[2, 4], [2, 4]],
+  });
 });
 
 Deno.test("data that would be trained on wrongly is refused", async () => {
   const cases: [name: string, format: object, code: string][] = [
-    ["masked", {}, "DATA_COLUMN_UNSUPPORTED"],
-    ["packed", {}, "DATA_COLUMN_UNSUPPORTED"],
     ["nameless", {}, "DATA_COLUMN_INVALID"],
     ["empty", {}, "DATA_UNAVAILABLE"],
     ["plain", { sequenceLength: 5 }, "DATA_COLUMN_INVALID"],

@@ -4,20 +4,33 @@
 import { PsycheError } from "../../error.ts";
 import type { BatchId } from "../../protocol/coordinator_state.ts";
 
+/** Samples of one batch; all arrays are row-major `[batch size, sequenceLength]`, int32. */
+export interface Samples {
+  tokens: Int32Array<ArrayBuffer>;
+  /** Token expected at each place, -100 where it does not count; absent when `tokens` says it all. */
+  labels?: Int32Array<ArrayBuffer>;
+  /** Position of each token within its text; absent when every row counts from 0. */
+  positionIds?: Int32Array<ArrayBuffer>;
+  /** Lengths of the texts packed in each row, their sum is `sequenceLength`; absent for one a row. */
+  sequenceLengths?: number[][];
+}
+
+/** Marks a place of `labels` that does not count. */
+export const NO_LABEL = -100;
+
 export interface DataProvider {
   /** Sequences there are; `Infinity` when they are made up or begin again after the last. */
   readonly sequences: number;
   /** Tokens of one sequence. */
   readonly sequenceLength: number;
   /**
-   * Tokens of the sequences `batch.start..batch.end`, both included, row-major
-   * `[batch size, sequenceLength]`.
+   * The sequences `batch.start..batch.end`, both included, in order.
    *
    * @throws PsycheError `DATA_BATCH_INVALID` for an interval that is empty, too large or outside the
    * data, `DATA_UNAVAILABLE` when the source fails, `TOKEN_OUT_OF_RANGE` for a token above the limit
    * the provider was made with; the signal's reason when aborted
    */
-  read(batch: BatchId, signal?: AbortSignal): Promise<Int32Array<ArrayBuffer>>;
+  read(batch: BatchId, signal?: AbortSignal): Promise<Samples>;
 }
 
 /** What every provider of raw tokens needs to know. */

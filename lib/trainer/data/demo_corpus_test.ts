@@ -20,7 +20,7 @@ Deno.test("the demo corpus is whole, readable, kept when intact and repaired whe
     const format = { sequenceLength: 128, tokenBytes: 2, maxToken: 299 } as const;
     const heldOut = await localProvider(`${directory}/heldout.bin`, format);
     assert.equal(heldOut.sequences, Math.ceil(corpus.heldOutTokens / 128) - 1);
-    const tokens = await heldOut.read({ start: 0n, end: 3n });
+    const { tokens } = await heldOut.read({ start: 0n, end: 3n });
     const text = tokenizer.decode([...tokens]);
     assert.match(text, /^[A-Z][\w ]+\. Background: /);
     assert.deepEqual(tokenizer.encode(text), [...tokens]);

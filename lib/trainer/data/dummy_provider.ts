@@ -9,7 +9,7 @@ export function dummyProvider(sequenceLength: number): DataProvider {
     read(batch, signal) {
       return Promise.try(() => {
         signal?.throwIfAborted();
-        return new Int32Array(batchRange(batch, shape).count * sequenceLength);
+        return { tokens: new Int32Array(batchRange(batch, shape).count * sequenceLength) };
       });
     },
   };

@@ -2,26 +2,27 @@
  * Samples that are tokenized already, in parquet files: docs/protocol/training-math.md section 6.6.
  */
 import { PsycheError } from "../../error.ts";
-import { batchRange, type DataProvider, type TokenFormat } from "./data_provider.ts";
+import { batchRange, type DataProvider, NO_LABEL, type TokenFormat } from "./data_provider.ts";
 import { openParquet } from "./parquet_file.ts";
 import { parquetFilesOfSplit } from "./parquet_split.ts";
+import { SampleTable } from "./sample_table.ts";
 
-/** Tokens held in memory; 2 GiB as int32. */
-const MAX_TOKENS = 2 ** 29;
+/** Numbers held in memory; 2 GiB as int32. */
+const MAX_NUMBERS = 2 ** 29;
 /** The largest token id of an int32 sample. */
 const MAX_TOKEN = 2 ** 31 - 1;
 const OPTIONAL = ["labels", "position_ids", "sequence_lengths"];
 
 /**
- * Loads the `train` split of a directory. Column `inputs` holds the tokens; indices beyond the last
- * row begin again at the first.
+ * Loads the `train` split of a directory. Column `inputs` holds the tokens; `labels` (-100 where the
+ * loss does not count), `position_ids` and `sequence_lengths` (texts packed in one sample) are taken
+ * where they are there. Indices beyond the last row begin again at the first.
  *
- * The loss is that of plain next-token prediction over whole sequences, so `labels` must equal
- * `inputs`, `position_ids` must count from 0 and `sequence_lengths` must be one whole sequence;
- * anything else is refused rather than trained on wrongly.
+ * What says no more than `inputs` does is left out of the batches, so that plain data trains as plain
+ * data. Lengths that do not fill a sample are completed by one more text for the rest.
  *
  * @throws PsycheError `DATA_UNAVAILABLE` for missing or damaged files, `DATA_COLUMN_INVALID`,
- * `DATA_COLUMN_UNSUPPORTED`, `TOKEN_OUT_OF_RANGE`, `DATA_TOO_LARGE`
+ * `TOKEN_OUT_OF_RANGE` for inputs or labels above `maxToken`, `DATA_TOO_LARGE`
  */
 export async function preprocessedProvider(
   directory: string,
@@ -37,13 +38,14 @@ export async function preprocessedProvider(
       `${paths[0]} holds no rows; export the data set again.`,
     );
   }
-  if (rows * sequenceLength > MAX_TOKENS) {
+  const optional = OPTIONAL.filter((name) => files.some(({ columns }) => columns.includes(name)));
+  if (rows * sequenceLength * (1 + optional.length) > MAX_NUMBERS) {
     throw new PsycheError(
       "DATA_TOO_LARGE",
-      `${directory} holds ${rows} samples of ${sequenceLength} tokens, more than the ${MAX_TOKENS} tokens that are held in memory; serve raw token files over HTTP instead.`,
+      `${directory} holds ${rows} samples of ${sequenceLength} tokens, more than the ${MAX_NUMBERS} numbers that are held in memory; serve raw token files over HTTP instead.`,
     );
   }
-  const tokens = new Int32Array(rows * sequenceLength);
+  const table = new SampleTable(rows, sequenceLength);
   let row = 0;
   for (const file of files) {
     if (!file.columns.includes("inputs")) throw invalid(file.path, "there is no column inputs");
@@ -51,17 +53,8 @@ export async function preprocessedProvider(
     for (const group of file.groups.keys()) {
       signal?.throwIfAborted();
       for (const sample of await file.read(group, columns)) {
-        const place = `row ${row} of ${file.path}`;
-        const into = tokens.subarray(row * sequenceLength, ++row * sequenceLength);
-        readIntegers(sample.inputs, into, place, "inputs");
-        const outside = into.find((token) => token < 0 || token > maxToken);
-        if (outside !== undefined) {
-          throw new PsycheError(
-            "TOKEN_OUT_OF_RANGE",
-            `${place} holds token ${outside}, outside 0 to ${maxToken}; check that the data was made with the model's tokenizer.`,
-          );
-        }
-        refuseOther(sample, into, place);
+        readSample(sample, table, row, maxToken, `row ${row} of ${file.path}`);
+        row++;
       }
     }
   }
@@ -71,49 +64,67 @@ export async function preprocessedProvider(
     read: (batch, signal) =>
       Promise.try(() => {
         signal?.throwIfAborted();
-        const { count } = batchRange(batch, shape);
-        const result = new Int32Array(count * sequenceLength);
-        for (let i = 0; i < count; i++) {
-          const at = Number((batch.start + BigInt(i)) % BigInt(rows)) * sequenceLength;
-          result.set(tokens.subarray(at, at + sequenceLength), i * sequenceLength);
-        }
-        return result;
+        return table.batch(batch.start, batchRange(batch, shape).count);
       }),
   };
 }
 
-/** Fills `into` from a list of integers (64-bit ones come as bigint) of exactly its length. */
-function readIntegers(value: unknown, into: Int32Array, place: string, column: string): void {
-  const list = isList(value) ? value : [];
-  if (list.length !== into.length) {
-    throw invalid(place, `${column} has ${list.length} entries, not ${into.length}`);
+/** Checks one row of a file and puts it into the table. */
+function readSample(
+  sample: Record<string, unknown>,
+  table: SampleTable,
+  row: number,
+  maxToken: number,
+  place: string,
+): void {
+  const { labels, position_ids: positions, sequence_lengths: lengths } = sample;
+  const inputs = integers(sample.inputs, table.sequenceLength, place, "inputs");
+  checkTokens(inputs, maxToken, place, "token");
+  table.setTokens(row, inputs);
+  if (labels != null) {
+    const expected = integers(labels, inputs.length, place, "labels");
+    checkTokens(expected.filter((label) => label !== NO_LABEL), maxToken, place, "label");
+    table.setLabels(row, expected);
   }
-  for (let i = 0; i < into.length; i++) {
-    const number = Number(list[i]);
-    if (number !== (number | 0)) throw invalid(place, `${column} holds ${list[i]}`);
-    into[i] = number;
+  if (positions != null) {
+    const read = integers(positions, inputs.length, place, "position_ids");
+    if (read.some((position) => position < 0)) throw invalid(place, "position_ids are negative");
+    table.setPositions(row, read);
+  }
+  if (lengths != null) {
+    if (!isList(lengths)) throw invalid(place, "sequence_lengths is no list");
+    const read = [...integers(lengths, lengths.length, place, "sequence_lengths")];
+    const rest = inputs.length - read.reduce((a, b) => a + b, 0);
+    if (rest < 0 || read.some((length) => length < 1)) {
+      throw invalid(
+        place,
+        `sequence_lengths are not positive with a sum of at most ${inputs.length}`,
+      );
+    }
+    table.setLengths(row, rest > 0 ? [...read, rest] : read);
   }
 }
 
-/** Refuses what the training loss cannot take into account. */
-function refuseOther(sample: Record<string, unknown>, inputs: Int32Array, place: string): void {
-  const { labels, position_ids, sequence_lengths: lengths } = sample;
-  const read = new Int32Array(inputs.length);
-  if (labels != null) {
-    readIntegers(labels, read, place, "labels");
-    if (read.some((label, i) => label !== inputs[i])) {
-      throw unsupported(place, "labels that differ from inputs (such as -100 for no loss)");
-    }
+/** A list of integers (64-bit ones come as bigint) of exactly `length`. */
+function integers(value: unknown, length: number, place: string, column: string): Int32Array {
+  const list = isList(value) ? value : [];
+  if (list.length !== length) {
+    throw invalid(place, `${column} has ${list.length} entries, not ${length}`);
   }
-  if (position_ids != null) {
-    readIntegers(position_ids, read, place, "position_ids");
-    if (read.some((position, i) => position !== i)) {
-      throw unsupported(place, "position_ids that do not count from 0");
-    }
-  }
-  if (lengths != null && !(isList(lengths) && Number(lengths[0]) === inputs.length)) {
-    throw unsupported(place, "sequence_lengths of several sequences in one sample");
-  }
+  return Int32Array.from(list, (entry) => {
+    const number = Number(entry);
+    if (number !== (number | 0)) throw invalid(place, `${column} holds ${entry}`);
+    return number;
+  });
+}
+
+function checkTokens(tokens: Int32Array, maxToken: number, place: string, what: string): void {
+  const outside = tokens.find((token) => token < 0 || token > maxToken);
+  if (outside === undefined) return;
+  throw new PsycheError(
+    "TOKEN_OUT_OF_RANGE",
+    `${place} holds ${what} ${outside}, outside 0 to ${maxToken}; check that the data was made with the model's tokenizer.`,
+  );
 }
 
 function isList(value: unknown): value is ArrayLike<unknown> {
@@ -124,12 +135,5 @@ function invalid(place: string, reason: string): PsycheError {
   return new PsycheError(
     "DATA_COLUMN_INVALID",
     `The samples of ${place} cannot be used: ${reason}; export them for the run's max_seq_len.`,
-  );
-}
-
-function unsupported(place: string, what: string): PsycheError {
-  return new PsycheError(
-    "DATA_COLUMN_UNSUPPORTED",
-    `${place} has ${what}, which this trainer does not compute; use plain pre-training samples.`,
   );
 }

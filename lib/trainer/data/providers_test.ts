@@ -4,6 +4,7 @@ import type { HttpLocation, Shuffle } from "../../protocol/coordinator_state.ts"
 import { seededOrder } from "../../protocol/rand_shuffle.ts";
 import { concurrently } from "./concurrently.ts";
 import { createProvider } from "./create_provider.ts";
+import type { Samples } from "./data_provider.ts";
 import { listRemoteFiles, numberedUrls } from "./http_location.ts";
 import { type HttpDataLocation, httpProvider } from "./http_provider.ts";
 import { localProvider } from "./local_provider.ts";
@@ -24,7 +25,7 @@ function http(location: HttpLocation, shuffle = unshuffled): HttpDataLocation {
   return { kind: "Http", location, tokenSizeInBytes: "TwoBytes", shuffle };
 }
 const single = (url: string, shuffle?: Shuffle) => http({ kind: "SingleUrl", url }, shuffle);
-const rows = (tokens: Int32Array, length: number) =>
+const rows = ({ tokens }: Samples, length: number) =>
   Array.from({ length: tokens.length / length }, (_, i) => tokens[i * length]);
 
 Deno.test("sequences: a file that is an exact multiple loses its last one", () => {
@@ -72,9 +73,9 @@ Deno.test("local files are read in name order and only by their extensions", asy
     const format = { sequenceLength: 4, tokenBytes: 2 } as const;
     const provider = await localProvider(directory, format);
     assert.equal(provider.sequences, 6);
-    const tokens = await provider.read({ start: 1n, end: 4n });
-    assert.deepEqual(rows(tokens, 4), [4, 100, 104, 200]);
-    assert.deepEqual([...tokens.subarray(0, 4)], [4, 5, 6, 7]);
+    const samples = await provider.read({ start: 1n, end: 4n });
+    assert.deepEqual(rows(samples, 4), [4, 100, 104, 200]);
+    assert.deepEqual([...samples.tokens.subarray(0, 4)], [4, 5, 6, 7]);
 
     for (const [start, end] of [[0n, 6n], [3n, 2n], [-1n, 0n], [0n, 2n ** 63n]]) {
       await assert.rejects(provider.read({ start, end }), { code: "DATA_BATCH_INVALID" });
@@ -86,7 +87,7 @@ Deno.test("local files are read in name order and only by their extensions", asy
     const words = new Uint8Array(Uint32Array.from([1, 70000, 2 ** 31, 0, 0]).buffer);
     await Deno.writeFile(`${directory}/four`, words);
     const four = await localProvider(`${directory}/four`, { sequenceLength: 2, tokenBytes: 4 });
-    assert.deepEqual([...await four.read({ start: 0n, end: 0n })], [1, 70000]);
+    assert.deepEqual(rows(await four.read({ start: 0n, end: 0n }), 1), [1, 70000]);
     await assert.rejects(four.read({ start: 1n, end: 1n }), { code: "TOKEN_OUT_OF_RANGE" });
 
     await Deno.remove(`${directory}/b.bin`);
@@ -108,8 +109,8 @@ Deno.test("adjacent sequences take one range request, shuffled ones several", ()
     log.length = 0;
     const shuffled = await httpProvider(single(`${origin}/t.bin`, seeded), format, quick);
     const order = [3, 1, 2, 6, 7, 9, 8, 4, 5, 0];
-    const tokens = await shuffled.read({ start: 0n, end: 9n });
-    assert.deepEqual(rows(tokens, 4), order.map((i) => i * 4));
+    const samples = await shuffled.read({ start: 0n, end: 9n });
+    assert.deepEqual(rows(samples, 4), order.map((i) => i * 4));
     // 1-2, 6-7 and 4-5 are neighbours.
     assert.equal(log.length, 1 + 7);
   }));
@@ -275,7 +276,7 @@ Deno.test("concurrent work keeps its order and limit, and stops at the first fai
 Deno.test("every kind of data location is opened or refused with a reason", async () => {
   const dummy = await createProvider({ kind: "Dummy" }, 6, quick);
   assert.deepEqual(
-    await dummy.read({ start: 10n ** 12n, end: 10n ** 12n + 1n }),
+    (await dummy.read({ start: 10n ** 12n, end: 10n ** 12n + 1n })).tokens,
     new Int32Array(12),
   );
   await assert.rejects(dummy.read({ start: 0n, end: 2n ** 40n }), { code: "DATA_BATCH_INVALID" });

@@ -3,7 +3,7 @@
  */
 import { PsycheError } from "../../error.ts";
 import { concurrently } from "./concurrently.ts";
-import { batchRange, type DataProvider, type TokenFormat } from "./data_provider.ts";
+import { batchRange, type DataProvider, type Samples, type TokenFormat } from "./data_provider.ts";
 import type { SequenceIndex } from "./sequence_index.ts";
 
 /** Names that count as token files; no header is parsed for any of them. */
@@ -38,7 +38,7 @@ export function tokenFileProvider(
   async function read(
     batch: Parameters<DataProvider["read"]>[0],
     signal?: AbortSignal,
-  ): Promise<Int32Array<ArrayBuffer>> {
+  ): Promise<Samples> {
     const { first, count } = batchRange(batch, shape);
     const tokens = new Int32Array(count * sequenceLength);
     const runs = findRuns(index, first, count, sequenceBytes);
@@ -46,7 +46,7 @@ export function tokenFileProvider(
       const bytes = await files.read(run.file, run.offset, run.count * sequenceBytes, stop);
       decodeTokens(bytes, tokens, run.row * sequenceLength, format);
     }, signal);
-    return tokens;
+    return { tokens };
   }
   return { ...shape, read };
 }

@@ -5,7 +5,7 @@ import { PsycheError } from "../../error.ts";
 import type { HttpLocation, Shuffle } from "../../protocol/coordinator_state.ts";
 import { ChaCha8 } from "../../protocol/rand_shuffle.ts";
 import { concurrently } from "./concurrently.ts";
-import { batchRange, type DataProvider, type TokenFormat } from "./data_provider.ts";
+import { batchRange, type DataProvider, type Samples, type TokenFormat } from "./data_provider.ts";
 import { checkUrl } from "./http_location.ts";
 import { type HttpDataLocation, httpProvider, type HttpProviderOptions } from "./http_provider.ts";
 import { jsonDocument } from "./http_request.ts";
@@ -65,7 +65,7 @@ export function mixedProvider(
   async function read(
     batch: Parameters<DataProvider["read"]>[0],
     signal?: AbortSignal,
-  ): Promise<Int32Array<ArrayBuffer>> {
+  ): Promise<Samples> {
     const { first, count } = batchRange(batch, shape);
     const tokens = new Int32Array(count * sequenceLength);
     const runs: { row: number; count: number; provider: number; sample: number }[] = [];
@@ -78,9 +78,10 @@ export function mixedProvider(
     }
     await concurrently(runs, CONCURRENT_PROVIDERS, async (run, stop) => {
       const interval = { start: BigInt(run.sample), end: BigInt(run.sample + run.count - 1) };
-      tokens.set(await providers[run.provider].read(interval, stop), run.row * sequenceLength);
+      const part = await providers[run.provider].read(interval, stop);
+      tokens.set(part.tokens, run.row * sequenceLength);
     }, signal);
-    return tokens;
+    return { tokens };
   }
   return { ...shape, read };
 }

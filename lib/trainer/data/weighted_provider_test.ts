@@ -45,7 +45,7 @@ Deno.test("a mixture is loaded from its URL and read across providers", () => {
     const options = { fetch, retries: 0 };
     const provider = await createProvider({ kind: "WeightedHttp", url }, 4, options);
     assert.equal(provider.sequences, 4);
-    const tokens = await provider.read({ start: 0n, end: 3n });
+    const { tokens } = await provider.read({ start: 0n, end: 3n });
     assert.deepEqual([0, 1, 2, 3].map((row) => tokens[row * 4]), [0, 100, 4, 104]);
     await assert.rejects(provider.read({ start: 4n, end: 4n }), { code: "DATA_BATCH_INVALID" });
   });
