@@ -1,6 +1,7 @@
 /** The trainer's main-thread side: a typed proxy of the worker that does the work. */
 import { PsycheError } from "../error.ts";
-import type { SparseParameter, Trainer, TrainerOptions } from "./trainer.ts";
+import { createAbortFlag, raise } from "./abort_flag.ts";
+import type { SparseParameter, Trainer, TrainerOptions, TrainRequest } from "./trainer.ts";
 import { WorkerClient } from "./worker_client.ts";
 import type { WorkerMethods } from "./worker_protocol.ts";
 
@@ -47,12 +48,12 @@ function proxy(
   return {
     ...summary,
     async train(request, signal) {
-      const abort = new Int32Array(new SharedArrayBuffer(4));
-      const stop = () => void Atomics.store(abort, 0, 1);
+      const abort = createAbortFlag();
+      const stop = () => raise(abort);
       if (signal?.aborted) stop();
       signal?.addEventListener("abort", stop);
       try {
-        return await client.call("train", { ...request, tokens: compact(request.tokens) }, abort);
+        return await client.call("train", compactRequest(request), abort);
       } finally {
         signal?.removeEventListener("abort", stop);
       }
@@ -77,6 +78,15 @@ async function close(client: WorkerClient): Promise<void> {
 /** Cloning a view copies all of its buffer, which may be a whole network message: cut it out. */
 function compact<View extends Int32Array | Uint8Array | Float32Array>(view: View): View {
   return (view.byteLength === view.buffer.byteLength ? view : view.slice()) as View;
+}
+
+function compactRequest({ tokens, labels, positionIds, ...rest }: TrainRequest): TrainRequest {
+  return {
+    ...rest,
+    tokens: compact(tokens),
+    labels: labels && compact(labels),
+    positionIds: positionIds && compact(positionIds),
+  };
 }
 
 function compactSparse(sparse: SparseParameter): SparseParameter {

@@ -1,6 +1,7 @@
 /** The trainer proper: owns weights and optimizer state and blocks its thread while it computes. */
 import { createHash } from "node:crypto";
 import { PsycheError } from "../error.ts";
+import { type AbortFlag, isRaised } from "./abort_flag.ts";
 import { clipGradients, gradientNorm } from "./gradient_math.ts";
 import { sampleToken } from "./inference/sample_token.ts";
 import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
@@ -107,7 +108,8 @@ export class TrainingEngine {
    * @throws PsycheError `TRAINING_ABORTED`, `TOKENS_INVALID`, `LEARNING_RATE_INVALID`,
    * `GRADIENT_NOT_FINITE`
    */
-  async train(request: TrainRequest, isAborted: () => boolean): Promise<TrainResponse> {
+  async train(request: TrainRequest, abort?: AbortFlag): Promise<TrainResponse> {
+    const isAborted = () => abort !== undefined && isRaised(abort);
     const nonce = this.#nonce++;
     const start = performance.now();
     checkRate(request.lr);
@@ -116,8 +118,7 @@ export class TrainingEngine {
     this.#optimizer.lookAhead(request.previousLr);
     let batch;
     try {
-      const tokens = new Int32Array(request.tokens);
-      batch = await this.#runtime.gradients(tokens, request.batch, isAborted);
+      batch = await this.#runtime.gradients(request, isAborted);
     } finally {
       this.#optimizer.restore();
     }
@@ -146,7 +147,7 @@ export class TrainingEngine {
 
   /** @throws PsycheError `TOKENS_INVALID` */
   evaluate(tokens: Int32Array, batch: number): Promise<number> {
-    return this.#runtime.loss(new Int32Array(tokens), batch);
+    return this.#runtime.loss(tokens, batch);
   }
 
   /**

@@ -1,14 +1,8 @@
-/** The trainer's worker: takes calls, carries them out in order, answers each. */
+/** The trainer's worker. */
 import { PsycheError } from "../error.ts";
 import { TrainingEngine } from "./training_engine.ts";
-import { type Call, type Reply, toPortable, type WorkerMethods } from "./worker_protocol.ts";
-
-/** The part of a worker's global scope that is used; the library types describe a window. */
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<Call>) => void) | null;
-  postMessage(reply: Reply, transfer: Transferable[]): void;
-}
-const scope = globalThis as unknown as WorkerScope;
+import type { WorkerMethods } from "./worker_protocol.ts";
+import { serveCalls } from "./worker_server.ts";
 
 let opened: TrainingEngine | undefined;
 
@@ -19,7 +13,7 @@ function engine(): TrainingEngine {
 
 const methods: WorkerMethods = {
   open: async (options) => (opened = await TrainingEngine.create(options)).summary(),
-  train: (request, abort) => engine().train(request, () => Atomics.load(abort, 0) === 1),
+  train: (request, abort) => engine().train(request, abort),
   apply: (request) => engine().apply(request),
   evaluate: (tokens, batch) => engine().evaluate(tokens, batch),
   generate: (prompt, options) => engine().generate(prompt, options),
@@ -32,20 +26,8 @@ const methods: WorkerMethods = {
   },
 };
 
-async function carryOut({ id, method, arguments: values }: Call): Promise<void> {
-  try {
-    // The arguments belong to this method: both come from one typed call of the proxy.
-    const call = methods[method] as (...values: unknown[]) => unknown;
-    const value = await call(...values);
-    // A parameter's copy is large and not needed here any more: it moves.
-    const moved = value instanceof Float32Array ? [value.buffer as ArrayBuffer] : [];
-    scope.postMessage({ id, value }, moved);
-  } catch (error) {
-    scope.postMessage({ id, error: toPortable(error) }, []);
-  }
-}
-
-let last: Promise<void> = Promise.resolve();
-scope.onmessage = ({ data }) => {
-  last = last.then(() => carryOut(data));
-};
+// Arrays are copies of a parameter: large, and not needed here any more.
+serveCalls(
+  methods,
+  (answer) => answer instanceof Float32Array ? [answer.buffer as ArrayBuffer] : [],
+);

@@ -1,6 +1,8 @@
-/** Calls to the trainer's worker, each answered by one reply. */
+/** Calls to a worker, each answered by one reply. */
 import { PsycheError } from "../error.ts";
 import {
+  type Answer,
+  type Arguments,
   type Call,
   fromPortable,
   type MethodName,
@@ -9,13 +11,17 @@ import {
 } from "./worker_protocol.ts";
 
 /** The worker and the calls that wait for its answers. It inherits the permissions of its maker. */
-export class WorkerClient {
+export class WorkerClient<Methods = WorkerMethods> {
   readonly #worker: Worker;
   readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
   #nextId = 0;
   #ended: PsycheError | undefined;
 
-  constructor(module = new URL("./worker.ts", import.meta.url)) {
+  /** @param name what its error message calls the worker */
+  constructor(
+    module = new URL("./worker.ts", import.meta.url),
+    name = "The trainer's worker",
+  ) {
     this.#worker = new Worker(module, { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       const call = this.#pending.get(data.id);
@@ -28,22 +34,32 @@ export class WorkerClient {
       this.end(
         new PsycheError(
           "TRAINER_FAILED",
-          `The trainer's worker failed (${event.message}); load the last checkpoint again.`,
+          `${name} failed (${event.message}); load the last checkpoint again.`,
         ),
       );
     };
   }
 
-  async call<Name extends MethodName>(
+  call<Name extends MethodName<Methods>>(
     method: Name,
-    ...values: Parameters<WorkerMethods[Name]>
-  ): Promise<Awaited<ReturnType<WorkerMethods[Name]>>> {
+    ...values: Arguments<Methods[Name]>
+  ): Promise<Answer<Methods[Name]>> {
+    return this.callMoving([], method, ...values);
+  }
+
+  /** {@linkcode call} that hands buffers of the arguments over instead of copying them. */
+  async callMoving<Name extends MethodName<Methods>>(
+    moved: ArrayBuffer[],
+    method: Name,
+    ...values: Arguments<Methods[Name]>
+  ): Promise<Answer<Methods[Name]>> {
     if (this.#ended !== undefined) throw this.#ended;
     const id = this.#nextId++;
     const call = Promise.withResolvers<unknown>();
     this.#pending.set(id, call);
-    this.#worker.postMessage({ id, method, arguments: values } satisfies Call<Name>);
-    return await call.promise as Awaited<ReturnType<WorkerMethods[Name]>>;
+    const message: Call<Methods, Name> = { id, method, arguments: values };
+    this.#worker.postMessage(message, moved);
+    return await call.promise as Answer<Methods[Name]>;
   }
 
   /** Stops the worker; calls that wait, and all later ones, reject with `reason`. */

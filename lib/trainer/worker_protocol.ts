@@ -1,9 +1,10 @@
-/** Messages between the trainer's proxy and its worker. */
+/** Messages between a worker and its client, and what the trainer's worker can be asked for. */
 import { PsycheError } from "../error.ts";
+import type { AbortFlag } from "./abort_flag.ts";
 import type { EngineOptions, ModelSummary, TrainingEngine } from "./training_engine.ts";
 import type { TrainRequest, TrainResponse } from "./trainer.ts";
 
-/** What the worker can be asked for. Calls are carried out one after the other. */
+/** What the trainer's worker can be asked for. Calls are carried out one after the other. */
 export interface WorkerMethods extends
   Pick<
     TrainingEngine,
@@ -11,16 +12,21 @@ export interface WorkerMethods extends
   > {
   /** The first call. */
   open(options: EngineOptions): Promise<ModelSummary>;
-  /** `abort[0]`, in shared memory, turns 1 when the batch is to be given up. */
-  train(request: TrainRequest, abort: Int32Array<SharedArrayBuffer>): Promise<TrainResponse>;
+  train(request: TrainRequest, abort: AbortFlag): Promise<TrainResponse>;
 }
 
-export type MethodName = keyof WorkerMethods;
+export type MethodName<Methods> = keyof Methods & string;
 
-export interface Call<Name extends MethodName = MethodName> {
+export type Arguments<Method> = Method extends (...values: infer Values) => unknown ? Values
+  : never;
+
+export type Answer<Method> = Method extends (...values: never[]) => infer Value ? Awaited<Value>
+  : never;
+
+export interface Call<Methods, Name extends MethodName<Methods> = MethodName<Methods>> {
   id: number;
   method: Name;
-  arguments: Parameters<WorkerMethods[Name]>;
+  arguments: Arguments<Methods[Name]>;
 }
 
 /** An error as it crosses: structured cloning would lose the class and the code. */

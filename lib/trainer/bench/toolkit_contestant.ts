@@ -73,7 +73,7 @@ const actions: Record<Action, () => Promise<number | void>> = {
   product: async () => await (product ??= await createProduct())(),
   async step() {
     const request = { step: ++round, round, tokens, batch, lr, previousLr: lr };
-    const { loss, result } = await engine.train({ ...request, resetOptimizer: false }, () => false);
+    const { loss, result } = await engine.train({ ...request, resetOptimizer: false });
     results.push(result);
     if (results.length > 3) results.shift();
     return loss;
