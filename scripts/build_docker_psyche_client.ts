@@ -1,6 +1,6 @@
 /** Builds the image psyche-client. */
 import { defineCommand } from "../lib/cli/command.ts";
-import { addressCheckArguments, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
+import { addressCheck, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
 import { requireEngine } from "../lib/container/docker.ts";
@@ -12,7 +12,7 @@ export const command = defineCommand({
   flags: IMAGE_FLAGS,
   async run({ settings, output, signal }) {
     await requireEngine({ signal });
-    await confirmAddresses(addressCheckArguments(settings), signal);
+    await confirmAddresses(addressCheck(settings), signal);
     await buildImage("psyche-client", { ...settings, signal });
     output.result({ image: "psyche-client" }, ["image psyche-client is built"]);
   },

@@ -1,6 +1,7 @@
 /** The whole job on one machine: localnet, programs, clients, a trained model. */
 import { defineCommand } from "../lib/cli/command.ts"; // first: it tames libraries while they load
 import { runDemo } from "../lib/demo/run_demo.ts";
+import { commandLine } from "../lib/cli/command_line.ts";
 import { createDemoView, demoJson, demoSummary } from "../lib/cli/demo_view.ts";
 import { decimal, defaulted, integer, text } from "../lib/cli/flag.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
@@ -53,6 +54,7 @@ if (import.meta.main) {
       const result = await runDemo({
         ...settings,
         configPath: settings.config,
+        trainCommand: (flags) => commandLine("train", flags),
         root: ".psyche",
         signal,
         onSetup(event) {

@@ -1,6 +1,7 @@
 /** Runs a command by its name: `psyche create-run ...` is `deno task create-run ...`. */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { commandLine } from "../lib/cli/command_line.ts";
 import { findCommand, isSameName, overview, usage } from "../lib/cli/dispatch.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -14,22 +15,15 @@ async function tasks(): Promise<Record<string, { description: string }>> {
 /** The child keeps its own, narrow permissions; its exit code becomes ours. */
 async function dispatch(name: string, args: string[]): Promise<number> {
   const entry = findCommand(name);
-  const config = `--config=${CONFIG}`;
   const task = Object.keys(await tasks()).find((it) => isSameName(it, name));
   if (entry === undefined && task === undefined) {
     console.error(usage(name));
     return 2;
   }
-  const how = entry === undefined ? ["task", "--quiet", config, task!] : [
-    "run",
-    "--quiet",
-    ...entry.permissions,
-    config,
-    join(ROOT, "scripts", `${entry.script}.ts`),
-    ...entry.args,
-  ];
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...how, ...args],
+    args: entry === undefined
+      ? ["task", "--quiet", `--config=${CONFIG}`, task!, ...args]
+      : commandLine(entry.name, args),
     stdin: "inherit",
     stdout: "inherit",
     stderr: "inherit",

@@ -1,8 +1,8 @@
 /** Builds the test client's image and starts clients of it. */
 import { defineCommand } from "../lib/cli/command.ts";
-import { fileURLToPath } from "node:url";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
-import { addressCheckArguments, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
+import { commandLine } from "../lib/cli/command_line.ts";
+import { addressCheck, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
 import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
@@ -10,8 +10,6 @@ import { readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
 import { requireEngine } from "../lib/container/docker.ts";
 import { runChild } from "../lib/container/run_child.ts";
 import { PsycheError } from "../lib/error.ts";
-
-const START = fileURLToPath(new URL("train-multiple-gpu-localnet.ts", import.meta.url));
 
 export const command = defineCommand({
   name: "setup_clients",
@@ -32,17 +30,12 @@ export const command = defineCommand({
     const rpc = origins.rpc?.source === "flag"
       ? settings.rpc
       : env.RPC.replace("//host.docker.internal", "//127.0.0.1");
-    await confirmAddresses(addressCheckArguments({ ...settings, rpc }), signal);
+    await confirmAddresses(addressCheck({ ...settings, rpc }), signal);
     await buildImage("psyche-test-client", { ...settings, signal });
-    const args = [
-      "run",
-      "--quiet",
-      "--allow-all",
-      START,
+    const args = commandLine("train-multiple-gpu-localnet", [
       String(clients),
-      "--env-file",
-      settings.envFile,
-    ];
+      ...["--env-file", settings.envFile],
+    ]);
     const code = await runChild(Deno.execPath(), args, signal);
     if (code !== 0) {
       throw new PsycheError("CLIENTS_NOT_STARTED", "Not all clients were started; see above.", {

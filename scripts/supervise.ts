@@ -1,8 +1,7 @@
 /** Trains, and starts the client again when it fails; the production container's process. */
-import { fileURLToPath } from "node:url";
+import { commandLine } from "../lib/cli/command_line.ts";
 import { CLIENT_RESTARTS, supervise } from "../lib/container/supervise.ts";
 import { runChild } from "../lib/container/run_child.ts";
-import { CLIENT_PERMISSIONS } from "../lib/demo/client_process.ts";
 
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -18,12 +17,11 @@ if (missing.length > 0 && !asksOnly) {
   Deno.exit(1);
 }
 
-const train = fileURLToPath(new URL("train.ts", import.meta.url));
-const permissions = ["--quiet", "--cached-only", "--no-prompt", ...CLIENT_PERMISSIONS];
+const train = commandLine("train", Deno.args, { runFlags: ["--cached-only"] });
 const code = await supervise({
   run(signal) {
     if (!asksOnly) console.error(`joining run ${Deno.env.get("RUN_ID")}`);
-    return runChild(Deno.execPath(), ["run", ...permissions, train, ...Deno.args], signal);
+    return runChild(Deno.execPath(), train, signal);
   },
   rules: CLIENT_RESTARTS,
   signal: stop.signal,

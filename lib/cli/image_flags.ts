@@ -1,5 +1,6 @@
 /** Flags of the commands that build images. */
 import { type Flag, type Flags, text } from "./flag.ts";
+import { commandLine } from "./command_line.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS } from "./flag_sets.ts";
 
 const accelerator: Flag<"cpu" | "cuda"> = {
@@ -20,8 +21,8 @@ export const IMAGE_FLAGS = {
   baseImage: text({ summary: "image to build on (default debian:bookworm-slim)" }),
 } satisfies Flags;
 
-/** The flags of the address check among those given. */
-export function addressCheckArguments(
+/** The address check as a process, with those of its flags that were given. */
+export function addressCheck(
   settings: {
     rpc: string;
     coordinatorProgramId?: string;
@@ -30,10 +31,10 @@ export function addressCheckArguments(
   },
 ): string[] {
   const { rpc, coordinatorProgramId, authorizerProgramId, yes } = settings;
-  return [
+  return commandLine("coordinator-address-check", [
     ...["--rpc", rpc],
     ...(coordinatorProgramId ? ["--coordinator-program-id", coordinatorProgramId] : []),
     ...(authorizerProgramId ? ["--authorizer-program-id", authorizerProgramId] : []),
     ...(yes ? ["--yes"] : []),
-  ];
+  ]);
 }

@@ -1,5 +1,4 @@
 /** Building an image, after the programs that its clients will talk to were looked at. */
-import { fileURLToPath } from "node:url";
 import { PsycheError } from "../error.ts";
 import { docker } from "./docker.ts";
 import { runChild } from "./run_child.ts";
@@ -9,15 +8,11 @@ export type ClientImage = "psyche-client" | "psyche-test-client";
 /**
  * The safety question of docs/protocol/commands.md section 4.3.
  *
- * @param args flags of `coordinator-address-check`
+ * @param args of the runtime: the command `coordinator-address-check` with its flags
  * @throws PsycheError `ADDRESSES_NOT_CONFIRMED` after any answer but yes
  */
 export async function confirmAddresses(args: string[], signal: AbortSignal): Promise<void> {
-  const script = fileURLToPath(
-    new URL("../../scripts/coordinator-address-check.ts", import.meta.url),
-  );
-  const permissions = ["--quiet", "--allow-net", "--allow-env", "--allow-read"];
-  const code = await runChild(Deno.execPath(), ["run", ...permissions, script, ...args], signal);
+  const code = await runChild(Deno.execPath(), args, signal);
   if (code === 0) return;
   throw new PsycheError(
     "ADDRESSES_NOT_CONFIRMED",

@@ -1,17 +1,6 @@
-import { fileURLToPath } from "node:url";
 import { PsycheError } from "../error.ts";
 import type { TimedEvent } from "../events/event.ts";
 import { readEventLines } from "../events/event_lines.ts";
-
-/** Permissions of a training client; the same as those of the task `train`. */
-export const CLIENT_PERMISSIONS = [
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env",
-  "--allow-sys",
-  "--allow-ffi",
-];
 
 /** Lines of standard error kept for the message when a client fails. */
 const KEPT_ERROR_LINES = 20;
@@ -27,17 +16,16 @@ export interface ClientProcess {
 }
 
 /**
- * Starts `scripts/train.ts` as a process of its own and reads its events.
+ * Starts a training client as a process of its own and reads its events.
  *
- * @param args flags of `train` besides `--logs json`
+ * @param args of the runtime: the command `train` with its flags, besides `--logs json`
  */
 export function startClientProcess(
   args: string[],
   onEvent: (event: TimedEvent) => void,
 ): ClientProcess {
-  const script = fileURLToPath(new URL("../../scripts/train.ts", import.meta.url));
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", ...CLIENT_PERMISSIONS, script, ...args, "--logs", "json"],
+    args: [...args, "--logs", "json"],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

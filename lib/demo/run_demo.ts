@@ -26,6 +26,8 @@ export interface DemoOptions {
   root: string;
   /** Run configuration that the demo varies. */
   configPath: string;
+  /** The command line of `train` with these flags, for a process of the runtime. */
+  trainCommand: (flags: string[]) => string[];
   signal: AbortSignal;
   onSetup: (event: SetupEvent | { type: "files" }) => void;
   /** Called after every event of a client. */
@@ -150,7 +152,7 @@ async function trainToTheEnd(
       ...["--key-directory", join(directory, "keys")],
       ...(i === 0 ? ["--checkpoint-dir", join(directory, "checkpoints")] : []),
     ];
-    clients.push(startClientProcess(args, (event) => {
+    clients.push(startClientProcess(options.trainCommand(args), (event) => {
       log.writeSync(encoder.encode(formatEventLine(event)));
       monitor.add(event);
       options.onProgress(monitor);

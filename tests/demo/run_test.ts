@@ -2,6 +2,7 @@
 import { Keypair } from "@solana/web3.js";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { commandLine } from "../../lib/cli/command_line.ts";
 import { type ClientProcess, startClientProcess } from "../../lib/demo/client_process.ts";
 import { demoConfig } from "../../lib/demo/demo_config.ts";
 import type { TimedEvent } from "../../lib/events/event.ts";
@@ -96,22 +97,25 @@ Deno.test({
       keysDirectory: `${directory}/keys`,
     });
     const start = () => {
-      const client = startClientProcess([
-        ...["--run-id", "killed", "--rpc", setup.rpcUrl, "--ws-rpc", setup.wsUrl],
-        ...[
-          "--threads",
-          "1",
-          "--bind-p2p-host",
-          "127.0.0.1",
-          "--address-book",
-          `${directory}/peers`,
-        ],
-        ...["--key-directory", `${directory}/keys`],
-      ], (event) => {
-        events.push(event);
-        monitor.add(event);
-        for (const wait of waiting) if (wait.test()) wait.resolve();
-      });
+      const client = startClientProcess(
+        commandLine("train", [
+          ...["--run-id", "killed", "--rpc", setup.rpcUrl, "--ws-rpc", setup.wsUrl],
+          ...[
+            "--threads",
+            "1",
+            "--bind-p2p-host",
+            "127.0.0.1",
+            "--address-book",
+            `${directory}/peers`,
+          ],
+          ...["--key-directory", `${directory}/keys`],
+        ]),
+        (event) => {
+          events.push(event);
+          monitor.add(event);
+          for (const wait of waiting) if (wait.test()) wait.resolve();
+        },
+      );
       clients.push(client);
       client.ended.then(({ code, errors }) => {
         if (code !== 0 && client !== killed) trouble.reject(new Error(errors.join("\n")));

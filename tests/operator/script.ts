@@ -1,16 +1,9 @@
 /** Runs the operator's commands as their users do: as processes, with the flags of their tasks. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { COMMAND_TABLE, type CommandEntry, scriptOf } from "../../lib/cli/command_table.ts";
+import { commandLine } from "../../lib/cli/command_line.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-
-/** Permissions are those of the tasks. */
-function commandNamed(name: string): CommandEntry {
-  const entry = COMMAND_TABLE.find((it) => it.name === name);
-  if (entry === undefined) throw new Error(`there is no command ${name}`);
-  return entry;
-}
 
 export interface ScriptResult {
   code: number;
@@ -35,17 +28,8 @@ export async function makeWorkspace(): Promise<string> {
 }
 
 export function spawnScript(name: string, args: string[], folder: string): Deno.ChildProcess {
-  const entry = commandNamed(name);
   return new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      ...entry.permissions,
-      `--config=${join(ROOT, "deno.json")}`,
-      join(ROOT, "scripts", `${scriptOf(entry)}.ts`),
-      ...(entry.args ?? []),
-      ...args,
-    ],
+    args: commandLine(name, args),
     cwd: folder,
     env: environment(folder),
     clearEnv: true,
