@@ -5,11 +5,18 @@
 import { PsycheError } from "../error.ts";
 import { addGradients, type Gradients, scaleGradients } from "./gradient_math.ts";
 import { pieces } from "./micro_batch.ts";
-import { gradientName, lossModel, nextTokenModel, trainingModel } from "./model/llama_graph.ts";
+import {
+  type BatchShape,
+  gradientName,
+  lossModel,
+  nextTokenModel,
+  trainingModel,
+} from "./model/llama_graph.ts";
 import type { Model } from "./model/model_directory.ts";
 import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "./runtime/session.ts";
 import type { ComputeDevice } from "./trainer.ts";
+import { batchFeeds, batchKind, checkBatch, type TrainingBatch } from "./training_batch.ts";
 
 export interface LlamaRuntimeOptions {
   /** Tokens a row, at least 2. */
@@ -27,8 +34,9 @@ export class LlamaRuntime {
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
   readonly #options: LlamaRuntimeOptions;
-  readonly #training = new Map<number, Session>();
-  readonly #evaluation = new Map<number, Session>();
+  /** By the shape and kind of the batch, the one unused for longest first. */
+  readonly #training = new Map<string, Session>();
+  readonly #evaluation = new Map<string, Session>();
   #nextToken: Session | undefined;
   /** What a run of the training graph writes. */
   readonly #gradients: Gradients;
@@ -59,23 +67,26 @@ export class LlamaRuntime {
 
   /**
    * Mean loss and gradients of a batch, accumulated over pieces of equal weight
-   * (docs/protocol/training-math.md section 2). The arrays are reused by the next call.
+   * (docs/protocol/training-math.md section 2). A piece's mean is over its labels that count; a piece
+   * in which none does adds 0 to both. The arrays are reused by the next call.
    *
    * @param isAborted asked before every piece and after the last
    * @throws PsycheError `TRAINING_ABORTED`, `TOKENS_INVALID`
    */
   async gradients(
-    tokens: Int32Array<ArrayBuffer>,
-    batch: number,
+    batch: TrainingBatch,
     isAborted: () => boolean,
   ): Promise<{ loss: number; gradients: Gradients }> {
-    this.#checkTokens(tokens, batch);
-    const cut = pieces(batch, this.#options.microBatchSize);
+    const { sequenceLength, microBatchSize } = this.#options;
+    this.#check(batch);
+    const cut = pieces(batch.batch, microBatchSize);
+    const kind = batchKind(batch);
     let loss = 0;
-    for (const [i, { start, rows }] of cut.entries()) {
+    for (const [i, piece] of cut.entries()) {
       throwIfAborted(isAborted);
-      const session = await this.#session(this.#training, rows, trainingModel);
-      loss += await this.#run(session, this.#rows(tokens, start, rows), this.#gradients);
+      const shape = { batch: piece.rows, sequenceLength, ...kind };
+      const session = await this.#session(this.#training, shape, trainingModel);
+      loss += await this.#run(session, batchFeeds(batch, piece, sequenceLength), this.#gradients);
       if (cut.length === 1) break;
       if (i === 0) {
         this.#sum ??= this.#buffers();
@@ -89,12 +100,19 @@ export class LlamaRuntime {
   }
 
   /** Mean loss over all rows. @throws PsycheError `TOKENS_INVALID` */
-  async loss(tokens: Int32Array<ArrayBuffer>, batch: number): Promise<number> {
-    this.#checkTokens(tokens, batch);
+  async loss(tokens: Int32Array, batch: number): Promise<number> {
+    const { sequenceLength, microBatchSize } = this.#options;
+    this.#check({ tokens, batch });
     let sum = 0;
-    for (const { start, rows } of pieces(batch, this.#options.microBatchSize)) {
-      const session = await this.#session(this.#evaluation, rows, lossModel);
-      sum += rows * await this.#run(session, this.#rows(tokens, start, rows), new Map());
+    for (const piece of pieces(batch, microBatchSize)) {
+      const { rows } = piece;
+      const session = await this.#session(
+        this.#evaluation,
+        { batch: rows, sequenceLength },
+        lossModel,
+      );
+      const feeds = batchFeeds({ tokens, batch }, piece, sequenceLength);
+      sum += rows * await this.#run(session, feeds, new Map());
     }
     return sum / batch;
   }
@@ -106,15 +124,18 @@ export class LlamaRuntime {
     // Later positions do not reach earlier ones, so what fills the rest of the row is no matter.
     const tokens = new Int32Array(sequenceLength);
     tokens.set(window);
-    this.#checkTokens(tokens, 1);
+    this.#check({ tokens, batch: 1 });
     this.#nextToken ??= await Session.create(
       this.#ort,
       nextTokenModel(this.#model.config, sequenceLength),
       { threads, device },
     );
     const logits = new Float32Array(this.#model.config.vocabSize);
-    const feeds = this.#feeds(tokens).set("position", Int32Array.of(window.length - 1));
-    await this.#nextToken.run(feeds, new Map([["logits", logits]]));
+    const feeds = new Map<string, NumberArray>([
+      ["tokens", tokens],
+      ["position", Int32Array.of(window.length - 1)],
+    ]);
+    await this.#nextToken.run(this.#withWeights(feeds), new Map([["logits", logits]]));
     return logits;
   }
 
@@ -133,71 +154,49 @@ export class LlamaRuntime {
     );
   }
 
-  #feeds(tokens: Int32Array<ArrayBuffer>): Map<string, NumberArray> {
-    const feeds = new Map<string, NumberArray>([["tokens", tokens]]);
+  #withWeights(feeds: Map<string, NumberArray>): Map<string, NumberArray> {
     for (const { name, data } of this.#model.parameters) feeds.set(name, data);
     return feeds;
   }
 
-  #rows(tokens: Int32Array<ArrayBuffer>, start: number, rows: number): Int32Array<ArrayBuffer> {
-    const { sequenceLength } = this.#options;
-    return tokens.subarray(start * sequenceLength, (start + rows) * sequenceLength);
-  }
-
   async #run(
     session: Session,
-    tokens: Int32Array<ArrayBuffer>,
+    feeds: Map<string, NumberArray>,
     gradients: Gradients,
   ): Promise<number> {
     const loss = new Float32Array(1);
     const results = new Map<string, NumberArray>([["loss", loss]]);
     for (const [name, data] of gradients) results.set(gradientName(name), data);
-    await session.run(this.#feeds(tokens), results);
+    await session.run(this.#withWeights(feeds), results);
     return loss[0];
   }
 
-  /** The graph for pieces of `rows` rows; the one unused for longest makes room. */
+  /** The graph for batches of `shape`; the one unused for longest makes room. */
   async #session(
-    sessions: Map<number, Session>,
-    rows: number,
+    sessions: Map<string, Session>,
+    shape: BatchShape,
     build: typeof trainingModel,
   ): Promise<Session> {
-    let session = sessions.get(rows);
+    const key = JSON.stringify(shape);
+    let session = sessions.get(key);
     if (session === undefined) {
       if (sessions.size >= MAX_SESSIONS) {
         const [oldest] = sessions.keys();
         await sessions.get(oldest)!.release();
         sessions.delete(oldest);
       }
-      const { sequenceLength, threads, device } = this.#options;
-      const model = build(this.#model.config, { batch: rows, sequenceLength });
+      const { threads, device } = this.#options;
+      const model = build(this.#model.config, shape);
       session = await Session.create(this.#ort, model, { threads, device });
     }
-    sessions.delete(rows);
-    sessions.set(rows, session);
+    sessions.delete(key);
+    sessions.set(key, session);
     return session;
   }
 
-  #checkTokens(tokens: Int32Array, batch: number): void {
+  #check(batch: TrainingBatch): void {
     const { sequenceLength } = this.#options;
-    if (!Number.isSafeInteger(batch) || batch < 1 || tokens.length !== batch * sequenceLength) {
-      throw new PsycheError(
-        "TOKENS_INVALID",
-        `${tokens.length} tokens are no batch of ${batch} rows of ${sequenceLength}; ` +
-          "pass whole rows of the trainer's sequence length.",
-      );
-    }
-    const { vocabSize } = this.#model.config;
-    const outside = tokens.findIndex((token) => token < 0 || token >= vocabSize);
-    if (outside >= 0) {
-      throw new PsycheError(
-        "TOKENS_INVALID",
-        `Token ${
-          tokens[outside]
-        } at position ${outside} is outside the vocabulary of ${vocabSize}; ` +
-          "use data made with this model's tokenizer.",
-      );
-    }
+    checkBatch(batch, { sequenceLength, vocabSize: this.#model.config.vocabSize });
   }
 }
 

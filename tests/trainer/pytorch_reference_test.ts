@@ -44,8 +44,7 @@ async function worstError(directory: string): Promise<number> {
   const runtime = new LlamaRuntime(ort, model, options);
   try {
     const { loss, gradients } = await runtime.gradients(
-      Int32Array.from(rows.flat()),
-      rows.length,
+      { tokens: Int32Array.from(rows.flat()), batch: rows.length },
       () => false,
     );
     const errors = [relativeError([loss], expected.get("loss")!.data)];

@@ -1,4 +1,5 @@
 /** Reading and adding at computed positions, and their derivatives. Indices are int32 tensors. */
+import { cast } from "./integers.ts";
 import { reshape } from "./shape.ts";
 import { type Graph, type Tensor, withDerivative } from "./tensor.ts";
 
@@ -14,7 +15,7 @@ export function gatherRows(table: Tensor, rows: Tensor): Tensor {
 
 /** One element of each row: `[n, m]` and `[n]` give `[n, 1]`. */
 export function gatherInRows(x: Tensor, columns: Tensor): Tensor {
-  const index = toInt64(reshape(columns, [columns.shape[0], 1]));
+  const index = cast(reshape(columns, [columns.shape[0], 1]), "int64");
   const axis = { axis: { int: 1 } };
   return withDerivative(
     x.graph.node("GatherElements", [x, index], index.shape, { attributes: axis }),
@@ -29,14 +30,10 @@ export function gatherInRows(x: Tensor, columns: Tensor): Tensor {
 
 /** A copy of `base` with `updates[i]` added to row `rows[i]`; rows may repeat. No derivative. */
 export function scatterAddRows(base: Tensor, rows: Tensor, updates: Tensor): Tensor {
-  const index = toInt64(reshape(rows, [rows.shape[0], 1]));
+  const index = cast(reshape(rows, [rows.shape[0], 1]), "int64");
   return base.graph.node("ScatterND", [base, index, updates], base.shape, {
     attributes: { reduction: { text: "add" } },
   });
-}
-
-function toInt64(x: Tensor): Tensor {
-  return x.graph.node("Cast", [x], x.shape, { type: "int64", attributes: { to: { int: 7 } } });
 }
 
 function zeros(graph: Graph, shape: readonly number[]): Tensor {

@@ -1,5 +1,6 @@
 /** Causal attention with shared key/value heads, computed in blocks of queries. */
 import { add, mul, sub } from "../graph/elementwise.ts";
+import { whereEqual } from "../graph/integers.ts";
 import { matmul, softmax } from "../graph/linear.ts";
 import { concat, pad, reduceSum, reshape, slice, transposeLast } from "../graph/shape.ts";
 import { type Graph, type Tensor, withDerivative } from "../graph/tensor.ts";
@@ -22,13 +23,14 @@ interface Block {
 
 /**
  * Attention of queries [batch, heads, positions, headDim], already multiplied by 1/√headDim, over
- * keys and values [batch, kvHeads, positions, headDim]. Result like the queries.
+ * keys and values [batch, kvHeads, positions, headDim]. Result like the queries. With `texts`, int32
+ * [batch, positions], a query reads only keys with the number of its own text.
  *
  * A block of queries reads only the keys up to its own end, so that about half of the products
  * above the diagonal are never computed. Key/value heads are not repeated: the queries that share
  * one are stacked instead. The derivative is written out, block by block.
  */
-export function causalAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {
+export function causalAttention(q: Tensor, k: Tensor, v: Tensor, texts?: Tensor): Tensor {
   const [batch, heads, positions, headDim] = q.shape;
   const kvHeads = k.shape[1];
   const group = heads / kvHeads;
@@ -47,7 +49,7 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {
     const rows = end - start;
     const unstacked = reshape(scores, [batch, kvHeads, group, rows, end]);
     const weights = reshape(
-      softmax(add(unstacked, causalMask(q.graph, start, rows))),
+      softmax(add(unstacked, mask(q.graph, start, end, texts))),
       scores.shape,
     );
     const output = matmul(weights, values);
@@ -79,6 +81,17 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {
     }
     return [join(dq), dk, dv];
   });
+}
+
+/** To be added to the scores [batch, kvHeads, group, end - start, end] of a block. */
+function mask(graph: Graph, start: number, end: number, texts: Tensor | undefined): Tensor {
+  const causal = causalMask(graph, start, end - start);
+  if (texts === undefined) return causal;
+  const [batch] = texts.shape;
+  const ofQueries = reshape(slice(texts, 1, start, end), [batch, 1, 1, end - start, 1]);
+  const ofKeys = reshape(slice(texts, 1, 0, end), [batch, 1, 1, 1, end]);
+  const shape = [batch, 1, 1, end - start, end];
+  return whereEqual([ofQueries, ofKeys], causal, graph.scalar(MASKED), shape);
 }
 
 /**

@@ -12,9 +12,16 @@ import { rmsNorm, swiGlu } from "./layers.ts";
 import { type LlamaConfig, parameterShapes } from "./llama_config.ts";
 import { rotate } from "./rope.ts";
 
+/** What a graph is compiled for: the size of a batch and what it carries beside tokens. */
 export interface BatchShape {
   batch: number;
   sequenceLength: number;
+  /** Input `labels` int32 [batch, sequenceLength], negative where no loss is taken. */
+  labels?: boolean;
+  /** Input `positions` int32 [batch, sequenceLength]. */
+  positions?: boolean;
+  /** Input `texts` int32 [batch, sequenceLength]: equal where tokens belong to the same text. */
+  texts?: boolean;
 }
 
 export type Weights = ReadonlyMap<string, Tensor>;
@@ -25,7 +32,8 @@ export function gradientName(parameter: string): string {
 }
 
 /**
- * Model with inputs `tokens` int32 [batch, sequenceLength] and every parameter by name, outputs `loss`
+ * Model with inputs `tokens` int32 [batch, sequenceLength], those that {@linkcode BatchShape} asks
+ * for beside them and every parameter by name, outputs `loss`
  * (scalar) and one gradient per parameter ({@linkcode gradientName}).
  */
 export function trainingModel(
@@ -112,11 +120,15 @@ function nextTokenLoss(
   graph: Graph,
   weights: Weights,
   config: LlamaConfig,
-  { batch, sequenceLength }: BatchShape,
+  { batch, sequenceLength, ...has }: BatchShape,
 ): Tensor {
-  const tokens = graph.input("tokens", [batch, sequenceLength], "int32");
+  const input = (name: string) => graph.input(name, [batch, sequenceLength], "int32");
+  const tokens = input("tokens");
   const predicted = sequenceLength - 1;
-  const hidden = hiddenStates(weights, config, tokens);
+  const hidden = hiddenStates(weights, config, tokens, {
+    positions: has.positions ? input("positions") : undefined,
+    texts: has.texts ? input("texts") : undefined,
+  });
   const { hiddenSize } = config;
   // The last position predicts nothing and the first token is predicted by nothing.
   const used = slice(
@@ -125,7 +137,7 @@ function nextTokenLoss(
     0,
     predicted,
   );
-  const labels = reshape(slice(tokens, 1, 1, sequenceLength), [batch * predicted]);
+  const expected = slice(has.labels ? input("labels") : tokens, 1, 1, sequenceLength);
   return crossEntropyHead(
     rmsNorm(
       reshape(used, [batch * predicted, hiddenSize]),
@@ -133,7 +145,8 @@ function nextTokenLoss(
       config.normEpsilon,
     ),
     weights.get("lm_head.weight")!,
-    labels,
+    reshape(expected, [batch * predicted]),
+    { someCount: has.labels },
   );
 }
 
@@ -144,7 +157,12 @@ export function head(weights: Weights, config: LlamaConfig, hidden: Tensor): Ten
 }
 
 /** Residual stream after the last layer, before the final norm: [batch * sequenceLength, hidden]. */
-function hiddenStates(weights: Weights, config: LlamaConfig, tokens: Tensor): Tensor {
+function hiddenStates(
+  weights: Weights,
+  config: LlamaConfig,
+  tokens: Tensor,
+  given: { positions?: Tensor; texts?: Tensor } = {},
+): Tensor {
   const [batch, positions] = tokens.shape;
   const headDim = config.hiddenSize / config.heads;
   const splitHeads = (x: Tensor, heads: number) =>
@@ -154,9 +172,10 @@ function hiddenStates(weights: Weights, config: LlamaConfig, tokens: Tensor): Te
   for (let layer = 0; layer < config.layers; layer++) {
     x = transformerLayer(weights, config, layer, x, (q, k, v) => {
       const attended = causalAttention(
-        rotate(splitHeads(q, config.heads), config, 1 / Math.sqrt(headDim)),
-        rotate(splitHeads(k, config.kvHeads), config),
+        rotate(splitHeads(q, config.heads), config, 1 / Math.sqrt(headDim), given.positions),
+        rotate(splitHeads(k, config.kvHeads), config, 1, given.positions),
         splitHeads(v, config.kvHeads),
+        given.texts,
       );
       return reshape(transpose(attended, [0, 2, 1, 3]), x.shape);
     });

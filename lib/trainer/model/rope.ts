@@ -1,7 +1,8 @@
 /** Rotary position embedding (docs/protocol/training-math.md section 5.1). */
 import { add, mul, neg } from "../graph/elementwise.ts";
-import { concat, slice } from "../graph/shape.ts";
-import { type Tensor, withDerivative } from "../graph/tensor.ts";
+import { cast } from "../graph/integers.ts";
+import { concat, reshape, slice } from "../graph/shape.ts";
+import { type Graph, type Tensor, withDerivative } from "../graph/tensor.ts";
 import type {
   Llama3RopeScaling,
   LlamaConfig,
@@ -58,23 +59,56 @@ function tableScale(scaling: RopeScaling | null): number {
   return sharpen(scaling.mscale) / sharpen(scaling.mscaleAllDim);
 }
 
+/** Cosines and sines of every position, each [positions, headDim / 2] or [batch, 1, ...] before that. */
+interface RotaryTable {
+  cos: Tensor;
+  sin: Tensor;
+}
+
 /**
- * Rotates `x` of shape [batch, heads, positions, headDim] by its positions 0, 1, 2, … and multiplies
- * it by `scale`. The attention scale of queries rides along in the table, which costs nothing.
+ * Rotates `x` of shape [batch, heads, positions, headDim] by its positions, which are 0, 1, 2, …
+ * or those given as int32 [batch, positions], and multiplies it by `scale`. The attention scale of
+ * queries rides along in the table, which costs nothing.
  */
-export function rotate(x: Tensor, config: LlamaConfig, scale = 1): Tensor {
-  const positions = x.shape[2];
-  const frequencies = ropeFrequencies(config);
-  const angles = Float32Array.from(
-    { length: positions * frequencies.length },
-    (_, i) => Math.floor(i / frequencies.length) * frequencies[i % frequencies.length],
-  );
+export function rotate(x: Tensor, config: LlamaConfig, scale = 1, positions?: Tensor): Tensor {
   const factor = scale * tableScale(config.ropeScaling);
-  const cos = Float64Array.from(angles, (angle) => factor * Math.cos(angle));
-  const sin = Float64Array.from(angles, (angle) => factor * Math.sin(angle));
-  return x.graph.float === "float64"
-    ? rotateByParts(x, cos, sin)
-    : rotateFused(x, cos, sin, cos.length / positions);
+  const frequencies = ropeFrequencies(config);
+  const table = positions === undefined
+    ? countingTable(x.graph, x.shape[2], frequencies, factor)
+    : givenTable(positions, frequencies, factor);
+  return x.graph.float === "float64" ? rotateByParts(x, table) : rotateFused(x, table);
+}
+
+/** Table of the positions 0, 1, 2, …: constants. */
+function countingTable(
+  graph: Graph,
+  positions: number,
+  frequencies: Float32Array,
+  factor: number,
+): RotaryTable {
+  const half = frequencies.length;
+  const angles = Float32Array.from(
+    { length: positions * half },
+    (_, i) => Math.floor(i / half) * frequencies[i % half],
+  );
+  const table = (f: (angle: number) => number) =>
+    graph.constant(Float64Array.from(angles, (angle) => factor * f(angle)), [positions, half]);
+  return { cos: table(Math.cos), sin: table(Math.sin) };
+}
+
+/** Table of int32 positions [batch, positions], computed in every run. */
+function givenTable(given: Tensor, frequencies: Float32Array, factor: number): RotaryTable {
+  const { graph } = given;
+  const [batch, positions] = given.shape;
+  const half = frequencies.length;
+  const column = cast(reshape(given, [batch, 1, positions, 1]), "float32");
+  // As in the constant table, angles are fp32 in every graph.
+  const angles = cast(
+    mul(column, graph.constant(frequencies, [half], "float32")),
+    graph.float,
+  );
+  const table = (op: string) => mul(graph.node(op, [angles], angles.shape), graph.scalar(factor));
+  return { cos: table("Cos"), sin: table("Sin") };
 }
 
 /**
@@ -103,26 +137,25 @@ export function rotateRow(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
 }
 
 /** The runtime's own operator; rotating a gradient back is the same with the sine negated. */
-function rotateFused(x: Tensor, cos: Float64Array, sin: Float64Array, half: number): Tensor {
+function rotateFused(x: Tensor, { cos, sin }: RotaryTable): Tensor {
   const { graph } = x;
-  const [batch, , positions] = x.shape;
+  const [batch, , positions, headDim] = x.shape;
+  const inputs = cos.shape.length === 2
+    ? [x, cos, sin, countingIds(graph, batch, positions)]
+    : [x, ...[cos, sin].map((table) => reshape(table, [batch, positions, headDim / 2]))];
+  const y = graph.node("RotaryEmbedding", inputs, x.shape);
+  return withDerivative(y, [x], (g) => [rotateFused(g, { cos, sin: neg(sin) })]);
+}
+
+function countingIds(graph: Graph, batch: number, positions: number): Tensor {
   const ids = Array.from({ length: batch * positions }, (_, i) => i % positions);
-  const y = graph.node("RotaryEmbedding", [
-    x,
-    graph.constant(cos, [positions, half]),
-    graph.constant(sin, [positions, half]),
-    graph.constant(ids, [batch, positions], "int64"),
-  ], x.shape);
-  return withDerivative(y, [x], (g) => [rotateFused(g, cos, sin.map((s) => -s), half)]);
+  return graph.constant(ids, [batch, positions], "int64");
 }
 
 /** The same from elementary operators, for graphs in float64. */
-function rotateByParts(x: Tensor, cos: Float64Array, sin: Float64Array): Tensor {
-  const [, , positions, headDim] = x.shape;
-  const table = (half: Float64Array) => {
-    const row = x.graph.constant(half, [positions, headDim / 2]);
-    return concat([row, row], 1);
-  };
+function rotateByParts(x: Tensor, { cos, sin }: RotaryTable): Tensor {
+  const headDim = x.shape[3];
+  const twice = (half: Tensor) => concat([half, half], half.shape.length - 1);
   const halves = [slice(x, 3, 0, headDim / 2), slice(x, 3, headDim / 2, headDim)];
-  return add(mul(x, table(cos)), mul(concat([neg(halves[1]), halves[0]], 3), table(sin)));
+  return add(mul(x, twice(cos)), mul(concat([neg(halves[1]), halves[0]], 3), twice(sin)));
 }
