@@ -5,32 +5,23 @@ import { type AnyCommand, commandsMarkdown } from "../lib/cli/command_docs.ts";
 import { COMMAND_TABLE, scriptOf } from "../lib/cli/command_table.ts";
 import { defineCommand } from "../lib/cli/command.ts";
 import { toggle } from "../lib/cli/flag.ts";
-import { TRAIN_FLAGS } from "../lib/cli/train_flags.ts";
+import { TRAIN_COMMAND } from "../lib/cli/train_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { PsycheError } from "../lib/error.ts";
 
 const SCRIPTS = dirname(fileURLToPath(import.meta.url));
 const TARGET = join(dirname(SCRIPTS), "docs", "commands.md");
 
-/** Its script makes its definition at the last moment. */
-const TRAIN: AnyCommand = {
-  name: "train",
-  summary: "Joins a run and trains until it is finished.",
-  examples: [["deno task train --run-id test", "train in a run of the localnet"]],
-  flags: TRAIN_FLAGS,
-  run: () => Promise.resolve(),
-};
-
 /** All scripts that export their definition: in the order of the table, the others after them. */
-async function definitions(): Promise<AnyCommand[]> {
+export async function definitions(): Promise<AnyCommand[]> {
   const files = [...Deno.readDirSync(SCRIPTS)].map(({ name }) => name).sort();
   const known = COMMAND_TABLE.map((entry) => `${scriptOf(entry)}.ts`);
   const ordered = [...new Set([...known, ...files])].filter((name) => files.includes(name));
   const found: AnyCommand[] = [];
   for (const name of ordered) {
     const path = join(SCRIPTS, name);
-    if (name === "train.ts") found.push(TRAIN);
-    // Only what exports one is loaded; `train` for example brings the whole engine with it.
+    // Its script would bring the whole engine with it.
+    if (name === "train.ts") found.push({ ...TRAIN_COMMAND, run: () => Promise.resolve() });
     if (!/^export const command = defineCommand/m.test(await Deno.readTextFile(path))) continue;
     const module = await import(pathToFileURL(path).href);
     found.push(module.command);

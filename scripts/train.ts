@@ -6,7 +6,7 @@ import { startTraining } from "../lib/client/start_training.ts";
 import { createEventWriter } from "../lib/cli/event_writer.ts";
 import { findClientWallet } from "../lib/cli/find_client_wallet.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
-import { TRAIN_FLAGS } from "../lib/cli/train_flags.ts";
+import { TRAIN_COMMAND } from "../lib/cli/train_flags.ts";
 import { parseAddress, withReader } from "../lib/cli/with_operator.ts";
 import { airdropUpTo } from "../lib/operator/airdrop.ts";
 import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
@@ -15,17 +15,7 @@ import { hubFromEnvironment } from "../lib/trainer/hub/hub_environment.ts";
 
 if (import.meta.main) {
   await runCommand(defineCommand({
-    name: "train",
-    summary: "Join a run and train until it is finished. Ctrl+C leaves it.",
-    examples: [
-      ["deno task train --run-id test", "train in a run of the localnet, with a fresh wallet"],
-      [
-        "deno task train --rpc devnet --run-id test -w ~/.config/solana/id.json",
-        "train in a run on devnet",
-      ],
-      ["deno task train --run-id test --logs json --checkpoint-dir out", "for programs"],
-    ],
-    flags: TRAIN_FLAGS,
+    ...TRAIN_COMMAND,
     run: (command) =>
       withReader(command, async ({ connection, cluster, programIds }) => {
         const { settings, output, signal, runtime } = command;

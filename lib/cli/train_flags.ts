@@ -1,4 +1,5 @@
-/** Flags of `train`; docs/protocol/commands.md section 10.1. */
+/** What `train` takes, apart from the engine behind it; docs/protocol/commands.md section 10.1. */
+import type { CommandDefinition } from "./command.ts";
 import { decimal, defaulted, type Flag, type Flags, integer, text, toggle } from "./flag.ts";
 import type { DeviceChoice } from "../trainer/trainer.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "./flag_sets.ts";
@@ -103,3 +104,18 @@ export const TRAIN_FLAGS = {
     placeholder: "<micro-lamports>",
   }),
 } satisfies Flags;
+
+/** Its definition without its work: reading it must not load the engine. */
+export const TRAIN_COMMAND = {
+  name: "train",
+  summary: "Joins a run and trains until it is finished. Ctrl+C leaves it.",
+  examples: [
+    ["deno task train --run-id test", "train in a run of the localnet, with a fresh wallet"],
+    [
+      "deno task train --rpc devnet --run-id test -w ~/.config/solana/id.json",
+      "train in a run on devnet",
+    ],
+    ["deno task train --run-id test --logs json --checkpoint-dir out", "for programs"],
+  ] satisfies CommandDefinition<typeof TRAIN_FLAGS>["examples"],
+  flags: TRAIN_FLAGS,
+};
