@@ -5,6 +5,8 @@ import type { Model } from "../model/model_directory.ts";
 import { ropeFrequencies, rotaryRow } from "../model/rope.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
+import type { ComputeDevice } from "../trainer.ts";
+import type { Prefilled } from "./prefill.ts";
 
 /** Large enough to vanish in softmax, small enough to stay finite after adding a score. */
 const MASKED = -1e30;
@@ -12,17 +14,18 @@ const MASKED = -1e30;
 export class Decoder {
   readonly #model: Model;
   readonly #session: Session;
-  readonly #capacity: number;
+  /** Most tokens that can be read. */
+  readonly capacity: number;
   readonly #frequencies: Float32Array;
   readonly #feeds: Map<string, NumberArray>;
   readonly #results: Map<string, NumberArray>;
   /** Tokens read so far. */
-  #position = 0;
+  readonly #tokens: number[] = [];
 
   private constructor(model: Model, session: Session, capacity: number) {
     this.#model = model;
     this.#session = session;
-    this.#capacity = capacity;
+    this.capacity = capacity;
     this.#frequencies = ropeFrequencies(model.config);
     const { layers, kvHeads, vocabSize } = model.config;
     const headSize = kvHeads * this.#headDim;
@@ -43,10 +46,44 @@ export class Decoder {
   static async create(
     ort: OnnxRuntime,
     model: Model,
-    { capacity, threads }: { capacity: number; threads: number },
+    { capacity, ...options }: { capacity: number; threads: number; device?: ComputeDevice },
   ): Promise<Decoder> {
     const graph = decodeModel(model.config, capacity);
-    return new Decoder(model, await Session.create(ort, graph, { threads }), capacity);
+    return new Decoder(model, await Session.create(ort, graph, options), capacity);
+  }
+
+  /** Tokens read so far. */
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
+  /** Forgets all tokens behind the first `count`. */
+  rewind(count: number): void {
+    this.#tokens.length = count;
+    (this.#feeds.get("mask") as Float32Array).fill(MASKED, count, this.capacity);
+  }
+
+  /**
+   * Takes over what a pass over `tokens` found out, in place of all that was read.
+   *
+   * @param tokens at most `capacity`
+   */
+  adopt(tokens: readonly number[], { length, memory }: Prefilled): void {
+    const { layers, kvHeads } = this.#model.config;
+    const size = this.#headDim;
+    for (let layer = 0; layer < layers; layer++) {
+      for (const kind of ["key", "value"]) {
+        const all = this.#feeds.get(`${kind}s:${layer}`)!;
+        const found = memory.get(`${kind}:${layer}`)!;
+        for (let h = 0; h < kvHeads; h++) {
+          const start = h * length * size;
+          all.set(found.subarray(start, start + tokens.length * size), h * this.capacity * size);
+        }
+      }
+    }
+    this.rewind(0);
+    this.#tokens.push(...tokens);
+    (this.#feeds.get("mask") as Float32Array).fill(0, 0, tokens.length);
   }
 
   /**
@@ -56,17 +93,18 @@ export class Decoder {
    */
   async read(token: number): Promise<Float32Array> {
     const { config } = this.#model;
-    if (!(token >= 0 && token < config.vocabSize) || this.#position >= this.#capacity) {
+    const position = this.#tokens.length;
+    if (!(token >= 0 && token < config.vocabSize) || position >= this.capacity) {
       throw new PsycheError(
         "TOKENS_INVALID",
-        `Token ${token} cannot be read at position ${this.#position} of ${this.#capacity} with a ` +
+        `Token ${token} cannot be read at position ${position} of ${this.capacity} with a ` +
           `vocabulary of ${config.vocabSize}; use the model's tokenizer and fewer tokens.`,
       );
     }
-    const { cos, sin } = rotaryRow(config, this.#frequencies, this.#position);
+    const { cos, sin } = rotaryRow(config, this.#frequencies, position);
     this.#feeds.set("token", Int32Array.of(token)).set("cos", cos).set("sin", sin);
     await this.#session.run(this.#feeds, this.#results);
-    this.#remember();
+    this.#remember(token);
     return this.#results.get("logits") as Float32Array;
   }
 
@@ -79,7 +117,8 @@ export class Decoder {
   }
 
   /** Puts the token's keys and values behind those before it and makes them visible. */
-  #remember(): void {
+  #remember(token: number): void {
+    const position = this.#tokens.length;
     const { layers, kvHeads } = this.#model.config;
     const size = this.#headDim;
     for (let layer = 0; layer < layers; layer++) {
@@ -89,12 +128,12 @@ export class Decoder {
         for (let h = 0; h < kvHeads; h++) {
           all.set(
             one.subarray(h * size, (h + 1) * size),
-            (h * this.#capacity + this.#position) * size,
+            (h * this.capacity + position) * size,
           );
         }
       }
     }
-    this.#feeds.get("mask")![this.#position] = 0;
-    this.#position++;
+    this.#feeds.get("mask")![position] = 0;
+    this.#tokens.push(token);
   }
 }

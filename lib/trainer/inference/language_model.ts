@@ -3,35 +3,26 @@ import { PsycheError } from "../../error.ts";
 import { freeMemory } from "../memory_estimate.ts";
 import { parameterShapes, parseLlamaConfig } from "../model/llama_config.ts";
 import { type Model, readConfigText, readModelDirectory } from "../model/model_directory.ts";
-import { seededRandom } from "../random.ts";
 import { loadOnnxRuntime, type OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
-import { Decoder } from "./decoder.ts";
-import { sampleToken } from "./sample_token.ts";
 import { Scorer } from "./scorer.ts";
+import { TokenGenerator, type TokenOptions } from "./token_generator.ts";
 
-export interface GenerateOptions {
-  maxNewTokens: number;
-  /** 0 takes the likeliest token each time. Default 0. */
-  temperature?: number;
-  /** Fixes the draws. Default 0. */
-  seed?: number;
+export interface GenerateOptions extends TokenOptions {
   signal?: AbortSignal;
 }
 
 export class LanguageModel {
   readonly tokenizer: Tokenizer;
-  readonly #ort: OnnxRuntime;
   readonly #model: Model;
-  readonly #threads: number;
   readonly #scorer: Scorer;
+  readonly #generator: TokenGenerator;
 
   private constructor(ort: OnnxRuntime, model: Model, tokenizer: Tokenizer, threads: number) {
     this.tokenizer = tokenizer;
-    this.#ort = ort;
     this.#model = model;
-    this.#threads = threads;
     this.#scorer = new Scorer(ort, model, { threads });
+    this.#generator = new TokenGenerator(ort, model, { threads });
   }
 
   /**
@@ -79,51 +70,16 @@ export class LanguageModel {
     return this.#scorer.score(tokens, count);
   }
 
-  /**
-   * Continues `prompt` token by token until `maxNewTokens`, an end token (which is not given out), the
-   * model's last position, or the abort (which throws nothing).
-   *
-   * @throws PsycheError `GENERATE_OPTION_INVALID`, `TOKENS_INVALID`
-   */
-  async *generate(
+  /** See {@linkcode TokenGenerator.generate}. */
+  generate(
     prompt: readonly number[],
-    { maxNewTokens, temperature = 0, seed = 0, signal }: GenerateOptions,
+    { signal, ...options }: GenerateOptions,
   ): AsyncGenerator<number> {
-    const counts = Number.isSafeInteger(maxNewTokens) && maxNewTokens >= 0;
-    if (
-      !counts || !(temperature >= 0) || prompt.length === 0 || prompt.length > this.maxPositions
-    ) {
-      throw new PsycheError(
-        "GENERATE_OPTION_INVALID",
-        `Cannot continue ${prompt.length} tokens by ${maxNewTokens} at temperature ${temperature}; ` +
-          `give a prompt of 1 to ${this.maxPositions} tokens, a count from 0 and a temperature from 0.`,
-      );
-    }
-    const capacity = Math.min(this.maxPositions, prompt.length + maxNewTokens);
-    const decoder = await Decoder.create(this.#ort, this.#model, {
-      capacity,
-      threads: this.#threads,
-    });
-    try {
-      const random = seededRandom(seed);
-      let logits = new Float32Array(0);
-      for (const token of prompt) {
-        if (signal?.aborted) return;
-        logits = new Float32Array(await decoder.read(token));
-      }
-      for (let made = 0; made < maxNewTokens && !signal?.aborted; made++) {
-        const token = sampleToken(logits, temperature, random.uniform());
-        if (this.#model.config.eosTokenIds.includes(token)) return;
-        yield token;
-        if (prompt.length + made >= capacity) return;
-        if (made + 1 < maxNewTokens) logits = new Float32Array(await decoder.read(token));
-      }
-    } finally {
-      await decoder.release();
-    }
+    return this.#generator.generate(prompt, options, () => signal?.aborted ?? false);
   }
 
   async close(): Promise<void> {
+    await this.#generator.release();
     await this.#scorer.release();
   }
 }

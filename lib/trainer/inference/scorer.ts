@@ -4,6 +4,7 @@ import { scoreModel } from "../model/llama_graph.ts";
 import type { Model } from "../model/model_directory.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
+import type { ComputeDevice } from "../trainer.ts";
 
 /** Compiled graphs kept; lengths are rounded up to powers of two so that few are needed. */
 const MAX_SESSIONS = 8;
@@ -11,14 +12,18 @@ const MAX_SESSIONS = 8;
 export class Scorer {
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
-  readonly #threads: number;
+  readonly #options: { threads: number; device?: ComputeDevice };
   /** By `<length>/<scored>`, the one unused for longest first. */
   readonly #sessions = new Map<string, Session>();
 
-  constructor(ort: OnnxRuntime, model: Model, { threads }: { threads: number }) {
+  constructor(
+    ort: OnnxRuntime,
+    model: Model,
+    options: { threads: number; device?: ComputeDevice },
+  ) {
     this.#ort = ort;
     this.#model = model;
-    this.#threads = threads;
+    this.#options = options;
   }
 
   /**
@@ -74,7 +79,7 @@ export class Scorer {
         this.#sessions.delete(oldest);
       }
       const graph = scoreModel(this.#model.config, length, scored);
-      session = await Session.create(this.#ort, graph, { threads: this.#threads });
+      session = await Session.create(this.#ort, graph, this.#options);
     }
     this.#sessions.delete(key);
     this.#sessions.set(key, session);
