@@ -64,7 +64,7 @@ function proxy(
     generate: (prompt, options) => client.call("generate", prompt, options),
     weightsSha256: () => client.call("weightsSha256"),
     parameter: (name) => client.call("parameter", name),
-    saveCheckpoint: (directory) => client.call("saveCheckpoint", directory),
+    saveCheckpoint: (directory, format) => client.call("saveCheckpoint", directory, format),
     close: () => closing ??= close(client),
   };
 }

@@ -1,6 +1,7 @@
 /**
  * The safetensors file format: 8 bytes header length (little-endian), a JSON header with dtype, shape
- * and byte range of every tensor, then the raw data. Everything is read as fp32 and written as F32.
+ * and byte range of every tensor, then the raw data. Everything is read as fp32, and written as F32
+ * or rounded to BF16.
  *
  * Files come from other machines, so every number of the header is checked against the size of the
  * file before anything is allocated.
@@ -63,17 +64,30 @@ export async function readSafetensors(path: string): Promise<Map<string, Safeten
   return result;
 }
 
+/** Element types that can be written. */
+export type WrittenType = "F32" | "BF16";
+
+export interface WriteOptions {
+  /** Strings for the `__metadata__` entry; `format` defaults to `pt`, which other readers expect. */
+  metadata?: Readonly<Record<string, string>>;
+  /** Default F32. */
+  dtype?: WrittenType;
+}
+
+/** Bytes that one element takes in a file. */
+export function elementBytes(dtype: SafetensorsType): number {
+  return BYTES[dtype];
+}
+
 /**
- * Writes tensors as F32, sorted by name, atomically.
+ * Writes tensors, sorted by name, atomically.
  *
- * @param metadata strings for the `__metadata__` entry; `format` defaults to `pt`, which other
- * readers expect
  * @throws PsycheError `SAFETENSORS_INVALID` when a shape does not fit its data
  */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
-  metadata: Readonly<Record<string, string>> = {},
+  { metadata = {}, dtype = "F32" }: WriteOptions = {},
 ): Promise<void> {
   const names = [...tensors.keys()].sort();
   const header: Record<string, unknown> = { [METADATA]: { format: "pt", ...metadata } };
@@ -87,8 +101,8 @@ export async function writeSafetensors(
       );
     }
     const start = end;
-    end += data.length * 4;
-    header[name] = { dtype: "F32", shape, data_offsets: [start, end] };
+    end += data.length * BYTES[dtype];
+    header[name] = { dtype, shape, data_offsets: [start, end] };
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
   // Spaces after the JSON align the data to 8 bytes.
@@ -99,7 +113,8 @@ export async function writeSafetensors(
     await writeAll(file, head);
     for (const name of names) {
       const { data } = tensors.get(name)!;
-      await writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      const stored = dtype === "BF16" ? toBfloat16(data) : data;
+      await writeAll(file, new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength));
     }
   });
 }
@@ -149,6 +164,19 @@ function toFloats(buffer: ArrayBuffer, dtype: SafetensorsType): Float32Array<Arr
   const bits = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16;
   return new Float32Array(bits.buffer);
+}
+
+/** The nearest bfloat16 values, ties to even; what is not a number stays none. */
+function toBfloat16(data: Float32Array): Uint16Array {
+  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  const halves = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) {
+    const isNaN = (bits[i] & 0x7fffffff) > 0x7f800000;
+    halves[i] = isNaN
+      ? (bits[i] >>> 16) | 0x40
+      : (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) >>> 16;
+  }
+  return halves;
 }
 
 async function readExactly(

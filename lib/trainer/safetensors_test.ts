@@ -31,7 +31,7 @@ Deno.test("tensors survive writing and reading, with sorted names and aligned da
       ["empty", { shape: [0, 4], data: new Float32Array() }],
       ["scalar", { shape: [], data: Float32Array.of(9) }],
     ]);
-    await writeSafetensors(path, tensors, { made_by: "test" });
+    await writeSafetensors(path, tensors, { metadata: { made_by: "test" } });
     const read = await readSafetensors(path);
     assert.equal(read.size, 4);
     for (const [name, { shape, data }] of tensors) {
@@ -60,6 +60,18 @@ Deno.test("half and bfloat16 tensors are widened exactly", () =>
     const read = await readSafetensors(path);
     assert.deepEqual(read.get("bf")?.data, Float32Array.of(1, -123.5));
     assert.deepEqual(read.get("fp")?.data, Float32Array.of(1, -65504, 2 ** -24));
+  }));
+
+Deno.test("bfloat16 is written rounded to the nearest, ties to even", () =>
+  inDirectory(async (directory) => {
+    const path = `${directory}/model.safetensors`;
+    const halfway = 1 + 2 ** -8;
+    const data = Float32Array.of(1, -123.5, halfway, 1 + 3 * 2 ** -8, 1 + 2 ** -9, 3.4e38, NaN, -0);
+    await writeSafetensors(path, new Map([["a", { shape: [8], data }]]), { dtype: "BF16" });
+    const read = (await readSafetensors(path)).get("a")!;
+    assert.equal(read.dtype, "BF16");
+    const expected = [1, -123.5, 1, 1 + 2 ** -6, 1, Infinity, NaN, -0];
+    assert.deepEqual([...read.data], expected);
   }));
 
 Deno.test("hostile files are refused before anything large is allocated", () =>

@@ -65,8 +65,16 @@ export interface ModelFiles {
   tokenizer: string | null;
 }
 
-/** Processor that runs the model's graphs. */
-export type ComputeDevice = "cpu" | "cuda" | "webgpu";
+/** How weights are written. */
+export interface WeightFormat {
+  /** Default F32, the weights as they are; BF16 halves the size and rounds. */
+  dtype?: "F32" | "BF16";
+  /** Largest file, bytes; a tensor that is larger has a file for itself. Default 5 GiB. */
+  maxFileBytes?: number;
+}
+
+/** Processor that runs the model's graphs; `cuda:1` is the second card, `cuda` the first. */
+export type ComputeDevice = "cpu" | "cuda" | "webgpu" | `cuda:${number}`;
 
 /** `auto`: CUDA where it works, else the CPU. */
 export type DeviceChoice = "auto" | ComputeDevice;
@@ -110,7 +118,7 @@ export interface Trainer {
   weightsSha256(): Promise<string>;
   /** Copy of one parameter, for peers that join. */
   parameter(name: string): Promise<Float32Array<ArrayBuffer>>;
-  /** Writes config.json, tokenizer.json and model.safetensors into a fresh directory, atomically. */
-  saveCheckpoint(directory: string): Promise<void>;
+  /** Writes config.json, tokenizer.json and the weights into a fresh directory, atomically. */
+  saveCheckpoint(directory: string, format?: WeightFormat): Promise<void>;
   close(): Promise<void>;
 }

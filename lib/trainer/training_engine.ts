@@ -27,6 +27,7 @@ import type {
   TrainerOptions,
   TrainRequest,
   TrainResponse,
+  WeightFormat,
 } from "./trainer.ts";
 
 export type EngineOptions = Omit<TrainerOptions, "signal">;
@@ -204,8 +205,8 @@ export class TrainingEngine {
   }
 
   /** @throws PsycheError `MODEL_DIRECTORY_EXISTS` */
-  async saveCheckpoint(directory: string): Promise<void> {
-    await writeModelDirectory(directory, this.#model);
+  async saveCheckpoint(directory: string, format?: WeightFormat): Promise<void> {
+    await writeModelDirectory(directory, this.#model, format);
   }
 
   async release(): Promise<void> {

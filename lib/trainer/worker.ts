@@ -19,7 +19,7 @@ const methods: WorkerMethods = {
   generate: (prompt, options) => engine().generate(prompt, options),
   weightsSha256: () => engine().weightsSha256(),
   parameter: (name) => engine().parameter(name),
-  saveCheckpoint: (directory) => engine().saveCheckpoint(directory),
+  saveCheckpoint: (directory, format) => engine().saveCheckpoint(directory, format),
   release: async () => {
     await opened?.release();
     opened = undefined;

@@ -1,10 +1,11 @@
 /** A model on disk: a directory with config.json, *.safetensors and perhaps tokenizer.json. */
 import { dirname, join } from "node:path";
 import { PsycheError } from "../../error.ts";
-import { readSafetensors, writeSafetensors } from "../safetensors.ts";
-import type { ModelFiles } from "../trainer.ts";
+import { readSafetensors } from "../safetensors.ts";
+import type { ModelFiles, WeightFormat } from "../trainer.ts";
 import { type LlamaConfig, parameterShapes, parseLlamaConfig } from "./llama_config.ts";
 import { weightFiles } from "./weight_files.ts";
+import { writeWeightFiles } from "./write_weight_files.ts";
 
 export interface Parameter {
   name: string;
@@ -104,13 +105,15 @@ export async function readConfigText(directory: string): Promise<string> {
 }
 
 /**
- * Writes a model into a directory that appears complete or not at all.
+ * Writes a model into a directory that appears complete or not at all: docs/protocol/client-lifecycle.md
+ * section 8.1.
  *
  * @throws PsycheError `MODEL_DIRECTORY_EXISTS` when `directory` is there and not empty.
  */
 export async function writeModelDirectory(
   directory: string,
   model: Pick<Model, "files" | "extras"> & { parameters: readonly Parameter[] },
+  format: WeightFormat = {},
 ): Promise<void> {
   await Deno.mkdir(dirname(directory), { recursive: true });
   const temporary = await Deno.makeTempDir({ dir: dirname(directory), prefix: ".model-" });
@@ -122,10 +125,7 @@ export async function writeModelDirectory(
     for (const [name, text] of model.extras ?? []) {
       await Deno.writeTextFile(join(temporary, name), text);
     }
-    await writeSafetensors(
-      join(temporary, "model.safetensors"),
-      new Map(model.parameters.map(({ name, shape, data }) => [name, { shape, data }])),
-    );
+    await writeWeightFiles(temporary, model.parameters, format);
     // Temporary directories are private; a checkpoint is as readable as any other file.
     await Deno.chmod(temporary, 0o755);
     await Deno.rename(temporary, directory);

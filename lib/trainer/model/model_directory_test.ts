@@ -52,6 +52,34 @@ Deno.test("the small files beside the weights are carried on", () =>
     assert.equal(await Deno.readTextFile(join(copy, "generation_config.json")), '{"a":1}');
   }));
 
+Deno.test("weights too large for one file are split, and read back by their index", () =>
+  withSharded(async (directory) => {
+    const model = await readModelDirectory(directory);
+    const copy = join(directory, "copy");
+    const largest = Math.max(...model.parameters.map(({ data }) => data.length));
+    await writeModelDirectory(copy, model, { dtype: "BF16", maxFileBytes: 2 * largest });
+    const names = [...Deno.readDirSync(copy)].map(({ name }) => name).sort();
+    const parts = names.filter((name) => name.endsWith(".safetensors"));
+    assert.ok(parts.length > 1);
+    const five = (value: number) => String(value).padStart(5, "0");
+    parts.forEach((name, i) =>
+      assert.equal(name, `model-${five(i + 1)}-of-${five(parts.length)}.safetensors`)
+    );
+    const index = JSON.parse(
+      await Deno.readTextFile(join(copy, "model.safetensors.index.json")),
+    );
+    const elements = model.parameters.reduce((sum, { data }) => sum + data.length, 0);
+    assert.equal(index.metadata.total_size, 2 * elements);
+    const again = await readModelDirectory(copy);
+    for (const [i, { name, data }] of again.parameters.entries()) {
+      assert.equal(name, model.parameters[i].name);
+      data.forEach((value, at) => {
+        const exact = model.parameters[i].data[at];
+        assert.ok(Math.abs(value - exact) <= Math.abs(exact) * 2 ** -8);
+      });
+    }
+  }));
+
 Deno.test("a missing file, a broken index and biases are refused", () =>
   withSharded(async (directory) => {
     const index = join(directory, "model.safetensors.index.json");

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { PsycheError } from "../../error.ts";
 
 /** Names the file of every tensor, where there are several files. */
-const INDEX = "model.safetensors.index.json";
+export const INDEX = "model.safetensors.index.json";
 
 /**
  * Names of the weight files in a directory: those that the index lists (a directory may hold the same
