@@ -168,6 +168,28 @@ test("a batch cut into pieces trains like the whole batch", async ({ open }) => 
   assert.ok(Math.abs(sums[0] / sums[1] - 1) < 1e-4, `${sums}`);
 });
 
+test("labels, positions and packed texts reach the graph", async ({ open }) => {
+  const trainer = await open({ optimizer: ADAMW });
+  const plain = request(0);
+  const { loss } = await trainer.train(plain);
+  // Views into larger arrays, as a batch cut out of a message would be.
+  const view = (value: (token: number, i: number) => number) =>
+    Int32Array.from([0, ...plain.tokens.map(value)]).subarray(1);
+  const half = await trainer.train({
+    ...plain,
+    labels: view((token, i) => i % SEQUENCE < 8 ? token : -100),
+    positionIds: view((_, i) => i % 8),
+    sequenceLengths: Array.from({ length: 4 }, () => [8, 8]),
+  });
+  assert.ok(half.loss > 0 && half.loss !== loss, `${half.loss}, ${loss}`);
+  const none = await trainer.train({ ...plain, labels: view(() => -100) });
+  assert.equal(none.loss, 0);
+  assert.equal((await trainer.train(plain)).loss, loss);
+  await assert.rejects(trainer.train({ ...plain, labels: view(() => -2) }), {
+    code: "TOKENS_INVALID",
+  });
+});
+
 test("batches of many sizes give the losses of their rows", async ({ open }) => {
   const trainer = await open({ microBatchSize: 8 });
   const rows = countingRows(6, 3);

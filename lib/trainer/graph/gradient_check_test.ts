@@ -84,6 +84,20 @@ const CASES: Record<string, Case> = {
     shapes: [[1, 2, 130, 2], [1, 1, 130, 2], [1, 1, 130, 2]],
     f: causalAttention,
   },
+  "causalAttention, packed texts": {
+    shapes: [[2, 2, 130, 2], [2, 1, 130, 2], [2, 1, 130, 2]],
+    f: (q, k, v) => {
+      const texts = Array.from({ length: 260 }, (_, i) => Number(i % 130 > 20 + i / 4));
+      return causalAttention(q, k, v, q.graph.constant(texts, [2, 130], "int32"));
+    },
+  },
+  "rotate, given positions": {
+    shapes: [[2, 2, 3, 8]],
+    f: (x) => {
+      const positions = x.graph.constant([0, 5, 1, 900, 2, 2], [2, 3], "int32");
+      return rotate(x, { ...nanoConfig(8), hiddenSize: 16, heads: 2 }, 0.7, positions);
+    },
+  },
   "crossEntropyHead": {
     shapes: [[4, 3], [6, 3]],
     f: (x, w) => crossEntropyHead(x, w, ids(x, [5, 0, 5, 2])),
@@ -91,6 +105,15 @@ const CASES: Record<string, Case> = {
   "crossEntropyHead, chunks of rows": {
     shapes: [[5, 3], [6, 3]],
     f: (x, w) => crossEntropyHead(x, w, ids(x, [5, 0, 5, 2, 1]), { maxLogits: 12 }),
+  },
+  "crossEntropyHead, some rows count, in chunks": {
+    shapes: [[5, 3], [6, 3]],
+    f: (x, w) =>
+      crossEntropyHead(x, w, ids(x, [-100, 0, 5, -100, 1]), { someCount: true, maxLogits: 12 }),
+  },
+  "crossEntropyHead, no row counts": {
+    shapes: [[2, 3], [6, 3]],
+    f: (x, w) => crossEntropyHead(x, w, ids(x, [-100, -100]), { someCount: true }),
   },
 };
 
