@@ -1,6 +1,6 @@
 /** The trainer's main-thread side: a typed proxy of the worker that does the work. */
 import { PsycheError } from "../error.ts";
-import { createAbortFlag, raise } from "./abort_flag.ts";
+import { type AbortFlag, createAbortFlag, raise } from "./abort_flag.ts";
 import type { SparseParameter, Trainer, TrainerOptions, TrainRequest } from "./trainer.ts";
 import { WorkerClient } from "./worker_client.ts";
 import type { WorkerMethods } from "./worker_protocol.ts";
@@ -47,26 +47,35 @@ function proxy(
   let closing: Promise<void> | undefined;
   return {
     ...summary,
-    async train(request, signal) {
-      const abort = createAbortFlag();
-      const stop = () => raise(abort);
-      if (signal?.aborted) stop();
-      signal?.addEventListener("abort", stop);
-      try {
-        return await client.call("train", compactRequest(request), abort);
-      } finally {
-        signal?.removeEventListener("abort", stop);
-      }
-    },
+    train: (request, signal) =>
+      abortable(signal, (abort) => client.call("train", compactRequest(request), abort)),
     apply: ({ lr, results }) =>
       client.call("apply", { lr, results: results.map((result) => result.map(compactSparse)) }),
     evaluate: (tokens, batch) => client.call("evaluate", compact(tokens), batch),
-    generate: (prompt, options) => client.call("generate", prompt, options),
+    score: (tokens, count) => client.call("score", tokens, count),
+    generate: (prompt, options, signal) =>
+      abortable(signal, (abort) => client.call("generate", prompt, options, abort)),
     weightsSha256: () => client.call("weightsSha256"),
     parameter: (name) => client.call("parameter", name),
     saveCheckpoint: (directory, format) => client.call("saveCheckpoint", directory, format),
     close: () => closing ??= close(client),
   };
+}
+
+/** Carries the abort of `signal` over to a worker that is in the middle of a call. */
+async function abortable<Answer>(
+  signal: AbortSignal | undefined,
+  call: (abort: AbortFlag) => Promise<Answer>,
+): Promise<Answer> {
+  const abort = createAbortFlag();
+  const stop = () => raise(abort);
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
+  try {
+    return await call(abort);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
 }
 
 async function close(client: WorkerClient): Promise<void> {

@@ -110,10 +110,20 @@ export interface Trainer {
   apply(request: { step: number; lr: number; results: DistroResult[] }): Promise<ApplyResponse>;
   /** Mean loss of token rows [batch, sequenceLength] without changing anything. */
   evaluate(tokens: Int32Array, batch: number): Promise<number>;
-  /** Greedy or sampled continuation; returns only the new token ids. */
+  /**
+   * Log-probability (nats) of each of the last `count` tokens, given all before it; without changing
+   * anything. Takes one pass through the model.
+   */
+  score(tokens: readonly number[], count: number): Promise<Float32Array>;
+  /**
+   * Greedy (temperature 0, the default) or sampled continuation, fixed by `seed`, until an end token
+   * or the model's last position; returns only the new token ids. Aborting `signal` ends it within
+   * one pass through the model, with the tokens made so far.
+   */
   generate(
-    prompt: number[],
+    prompt: readonly number[],
     options: { maxNewTokens: number; temperature?: number; seed?: number },
+    signal?: AbortSignal,
   ): Promise<number[]>;
   weightsSha256(): Promise<string>;
   /** Copy of one parameter, for peers that join. */

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { PsycheError } from "../error.ts";
 import { type AbortFlag, isRaised } from "./abort_flag.ts";
 import { clipGradients, gradientNorm } from "./gradient_math.ts";
-import { sampleToken } from "./inference/sample_token.ts";
+import { Inference } from "./inference/inference.ts";
+import type { TokenOptions } from "./inference/token_generator.ts";
 import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
 import { LlamaRuntime } from "./llama_runtime.ts";
 import { parseLlamaConfig } from "./model/llama_config.ts";
@@ -16,7 +17,6 @@ import {
 } from "./model/model_directory.ts";
 import { createOptimizer } from "./create_optimizer.ts";
 import type { Optimizer } from "./optimizer.ts";
-import { seededRandom } from "./random.ts";
 import { chooseDevice } from "./runtime/device.ts";
 import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
 import type {
@@ -44,6 +44,7 @@ export interface ModelSummary {
 export class TrainingEngine {
   readonly #model: Model;
   readonly #runtime: LlamaRuntime;
+  readonly #inference: Inference;
   readonly #optimizer: Optimizer;
   readonly #clipGradNorm: number | null;
   readonly #device: ComputeDevice;
@@ -52,12 +53,14 @@ export class TrainingEngine {
   private constructor(
     model: Model,
     runtime: LlamaRuntime,
+    inference: Inference,
     optimizer: Optimizer,
     clipGradNorm: number | null,
     device: ComputeDevice,
   ) {
     this.#model = model;
     this.#runtime = runtime;
+    this.#inference = inference;
     this.#optimizer = optimizer;
     this.#clipGradNorm = clipGradNorm;
     this.#device = device;
@@ -84,6 +87,7 @@ export class TrainingEngine {
     return new TrainingEngine(
       model,
       runtime,
+      new Inference(ort, model, { threads: options.threads, device }),
       await createOptimizer(ort, optimizer, model.parameters, threads),
       optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
       device,
@@ -112,6 +116,7 @@ export class TrainingEngine {
   async train(request: TrainRequest, abort?: AbortFlag): Promise<TrainResponse> {
     const isAborted = () => abort !== undefined && isRaised(abort);
     const nonce = this.#nonce++;
+    this.#inference.weightsChanged();
     const start = performance.now();
     checkRate(request.lr);
     checkRate(request.previousLr);
@@ -141,6 +146,7 @@ export class TrainingEngine {
   apply({ lr, results }: { lr: number; results: DistroResult[] }): ApplyResponse {
     const start = performance.now();
     checkRate(lr);
+    this.#inference.weightsChanged();
     this.#optimizer.apply(results, lr);
     const weightsSha256 = this.weightsSha256();
     return { weightsSha256, milliseconds: performance.now() - start };
@@ -151,36 +157,22 @@ export class TrainingEngine {
     return this.#runtime.loss(tokens, batch);
   }
 
+  /** See `Trainer.score`. @throws PsycheError `TOKENS_INVALID` */
+  score(tokens: readonly number[], count: number): Promise<Float32Array> {
+    return this.#inference.score(tokens, count);
+  }
+
   /**
-   * Continues `prompt` until `maxNewTokens` or an end token (which is not returned). Temperature 0,
-   * the default, takes the likeliest token; otherwise `seed` (default 0) fixes the draw.
+   * See `Trainer.generate`. A raised `abort` is seen before every pass through the model.
    *
    * @throws PsycheError `GENERATE_OPTION_INVALID`, `TOKENS_INVALID`
    */
-  async generate(
-    prompt: number[],
-    options: { maxNewTokens: number; temperature?: number; seed?: number },
+  generate(
+    prompt: readonly number[],
+    options: TokenOptions,
+    abort?: AbortFlag,
   ): Promise<number[]> {
-    const { maxNewTokens, temperature = 0, seed = 0 } = options;
-    if (
-      prompt.length === 0 || !Number.isSafeInteger(maxNewTokens) || maxNewTokens < 0 ||
-      !(temperature >= 0)
-    ) {
-      throw new PsycheError(
-        "GENERATE_OPTION_INVALID",
-        `Cannot continue ${prompt.length} tokens by ${maxNewTokens} at temperature ${temperature}; ` +
-          "give a prompt, a count from 0 and a temperature from 0.",
-      );
-    }
-    const random = seededRandom(seed);
-    const context = [...prompt];
-    while (context.length < prompt.length + maxNewTokens) {
-      const logits = await this.#runtime.nextLogits(context);
-      const token = sampleToken(logits, temperature, random.uniform());
-      if (this.#model.config.eosTokenIds.includes(token)) break;
-      context.push(token);
-    }
-    return context.slice(prompt.length);
+    return this.#inference.generate(prompt, options, abort);
   }
 
   /** SHA-256 over all parameters in name order, fp32 little-endian, hex. */
@@ -211,6 +203,7 @@ export class TrainingEngine {
 
   async release(): Promise<void> {
     await this.#runtime.release();
+    await this.#inference.release();
     await this.#optimizer.release();
   }
 }

@@ -8,7 +8,14 @@ import type { TrainRequest, TrainResponse } from "./trainer.ts";
 export interface WorkerMethods extends
   Pick<
     TrainingEngine,
-    "apply" | "evaluate" | "generate" | "weightsSha256" | "parameter" | "saveCheckpoint" | "release"
+    | "apply"
+    | "evaluate"
+    | "score"
+    | "generate"
+    | "weightsSha256"
+    | "parameter"
+    | "saveCheckpoint"
+    | "release"
   > {
   /** The first call. */
   open(options: EngineOptions): Promise<ModelSummary>;

@@ -95,6 +95,10 @@ export class SimulatedTrainer implements Trainer {
     return Promise.resolve(1);
   }
 
+  score(_tokens: readonly number[], count: number): Promise<Float32Array> {
+    return Promise.resolve(new Float32Array(count).fill(-1));
+  }
+
   generate(): Promise<number[]> {
     return Promise.resolve([]);
   }

@@ -32,7 +32,6 @@ export class Decoder {
     this.#feeds = new Map<string, NumberArray>([
       ["mask", new Float32Array(capacity + 1).fill(MASKED, 0, capacity)],
     ]);
-    for (const { name, data } of model.parameters) this.#feeds.set(name, data);
     this.#results = new Map([["logits", new Float32Array(vocabSize)]]);
     for (let layer = 0; layer < layers; layer++) {
       for (const kind of ["key", "value"]) {
@@ -102,6 +101,7 @@ export class Decoder {
       );
     }
     const { cos, sin } = rotaryRow(config, this.#frequencies, position);
+    for (const { name, data } of this.#model.parameters) this.#feeds.set(name, data);
     this.#feeds.set("token", Int32Array.of(token)).set("cos", cos).set("sin", sin);
     await this.#session.run(this.#feeds, this.#results);
     this.#remember(token);
