@@ -120,10 +120,11 @@ export function hubError(repo: HubRepository, revision: string, error: unknown):
       { cause: error },
     );
   }
-  const reason = error instanceof Error ? error.message : String(error);
+  // Addresses of the storage are signed: what follows the question mark is a secret.
+  const reason = (error instanceof Error ? error.message : String(error)).replace(/\?\S+/g, "");
   return new PsycheError(
     "HUB_UNAVAILABLE",
-    `The Hub cannot be asked for ${what} (${
+    `The Hub cannot be reached for ${what} (${
       reason.split("\n")[0]
     }); check the connection or put the files into the cache with predownload.`,
     { cause: error },
