@@ -57,6 +57,7 @@ if (import.meta.main) {
             microBatchSize: settings.microBatchSize,
             threads: settings.threads ?? availableParallelism(),
             device: settings.device,
+            dataParallelism: settings.dataParallelism,
             checkpointDirectory: settings.checkpointDir,
             priorityFeeMicroLamports: settings.priorityFee,
             hub: hubFromEnvironment(runtime.environment),

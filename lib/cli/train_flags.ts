@@ -1,6 +1,7 @@
 /** What `train` takes, apart from the engine behind it; docs/protocol/commands.md section 10.1. */
 import type { CommandDefinition } from "./command.ts";
 import { decimal, defaulted, type Flag, type Flags, integer, text, toggle } from "./flag.ts";
+import { MAX_DATA_PARALLELISM, parseDeviceList } from "../trainer/runtime/device_text.ts";
 import type { DeviceChoice } from "../trainer/trainer.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "./flag_sets.ts";
 
@@ -18,16 +19,13 @@ const logs: Flag<Logs> = {
   },
 };
 
-const device: Flag<DeviceChoice> = {
-  summary: "where the model is computed: auto, cpu, cuda or webgpu; auto takes cuda where it works",
+const device: Flag<DeviceChoice[]> = {
+  summary: "where the model is computed: auto, cpu, cuda, cuda:N, webgpu, or a list like " +
+    "cuda:0,cuda:1; auto takes cuda where it works",
   placeholder: "<device>",
   environment: [],
   fallback: "auto",
-  parse(value) {
-    const name = value.toLowerCase();
-    if (name === "auto" || name === "cpu" || name === "cuda" || name === "webgpu") return name;
-    throw new Error(`"${value}" is not auto, cpu, cuda or webgpu`);
-  },
+  parse: parseDeviceList,
 };
 
 export const TRAIN_FLAGS = {
@@ -88,6 +86,12 @@ export const TRAIN_FLAGS = {
   ),
   threads: integer({ summary: "threads of this client; all cores when absent", min: 1, max: 256 }),
   device,
+  dataParallelism: integer({
+    summary:
+      "ranks that share each batch of this client, and its threads; one a device when absent",
+    min: 1,
+    max: MAX_DATA_PARALLELISM,
+  }),
   checkpointDir: text({ summary: "save each epoch's weights below it", placeholder: "<dir>" }),
   logs,
   writeLog: text({ summary: "append the events as JSON lines to a file", placeholder: "<file>" }),

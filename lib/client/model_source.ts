@@ -4,7 +4,7 @@ import type { PeerNetwork } from "../p2p/peer_network.ts";
 import type { CoordinatorState, HubRepo, Model } from "../protocol/coordinator_state.ts";
 import { maxDistroResultSize } from "../protocol/distro_result_codec.ts";
 import { distroLayout } from "../trainer/distro/layout.ts";
-import type { DeviceChoice, Trainer, TrainerOptions } from "../trainer/trainer.ts";
+import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
 import { fetchModel, ModelServer, weightsOfMajority } from "./model_sharing.ts";
 import type { ResultFormat } from "./result_exchange.ts";
 
@@ -42,8 +42,10 @@ export interface RunModelOptions {
   parameterShapes: (config: string) => { name: string; shape: number[] }[];
   microBatchSize: number;
   threads: number;
-  /** Default `auto`. */
-  device?: DeviceChoice;
+  /** As in `TrainerOptions`. */
+  device?: TrainerOptions["device"];
+  /** As in `TrainerOptions`. */
+  dataParallelism?: number;
   emit: EventSink;
 }
 
@@ -195,6 +197,7 @@ export class RunModel implements ModelSource {
       optimizer: model.optimizer,
       threads: this.#options.threads,
       device: this.#options.device,
+      dataParallelism: this.#options.dataParallelism,
       signal,
     });
     return this.#trainer;
@@ -205,7 +208,7 @@ export class RunModel implements ModelSource {
       type: "model_loaded",
       source,
       parameters: Number(trainer.numParameters),
-      device: trainer.device,
+      device: trainer.devices.join(","),
       weights_sha256: await trainer.weightsSha256(),
     });
   }

@@ -13,7 +13,7 @@ import type { HubProgress } from "../trainer/hub/hub_download.ts";
 import type { HubSettings } from "../trainer/hub/hub_environment.ts";
 import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
 import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
-import type { DeviceChoice, Trainer } from "../trainer/trainer.ts";
+import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
 import { RunModel } from "./model_source.ts";
 import { checkBeforeTraining } from "./preflight.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
@@ -36,8 +36,10 @@ export interface StartTrainingOptions {
   mdns: boolean;
   microBatchSize: number;
   threads: number;
-  /** Default `auto`. */
-  device?: DeviceChoice;
+  /** As in `TrainerOptions`. */
+  device?: TrainerOptions["device"];
+  /** As in `TrainerOptions`. */
+  dataParallelism?: number;
   /** Each epoch's weights are saved below it as `<run id>-step<step>`. */
   checkpointDirectory?: string;
   priorityFeeMicroLamports?: number;
@@ -88,6 +90,7 @@ export async function startTraining(
     threads: options.threads,
     device: options.device,
     emit,
+    dataParallelism: options.dataParallelism,
   });
   try {
     emit({

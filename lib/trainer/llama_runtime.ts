@@ -78,7 +78,7 @@ export class LlamaRuntime {
     isAborted: () => boolean,
   ): Promise<{ loss: number; gradients: Gradients }> {
     const { sequenceLength, microBatchSize } = this.#options;
-    this.#check(batch);
+    this.check(batch);
     const cut = pieces(batch.batch, microBatchSize);
     const kind = batchKind(batch);
     let loss = 0;
@@ -102,7 +102,7 @@ export class LlamaRuntime {
   /** Mean loss over all rows. @throws PsycheError `TOKENS_INVALID` */
   async loss(tokens: Int32Array, batch: number): Promise<number> {
     const { sequenceLength, microBatchSize } = this.#options;
-    this.#check({ tokens, batch });
+    this.check({ tokens, batch });
     let sum = 0;
     for (const piece of pieces(batch, microBatchSize)) {
       const { rows } = piece;
@@ -124,7 +124,7 @@ export class LlamaRuntime {
     // Later positions do not reach earlier ones, so what fills the rest of the row is no matter.
     const tokens = new Int32Array(sequenceLength);
     tokens.set(window);
-    this.#check({ tokens, batch: 1 });
+    this.check({ tokens, batch: 1 });
     this.#nextToken ??= await Session.create(
       this.#ort,
       nextTokenModel(this.#model.config, sequenceLength),
@@ -194,7 +194,8 @@ export class LlamaRuntime {
     return session;
   }
 
-  #check(batch: TrainingBatch): void {
+  /** @throws PsycheError `TOKENS_INVALID` for rows that this runtime cannot take */
+  check(batch: TrainingBatch): void {
     const { sequenceLength } = this.#options;
     checkBatch(batch, { sequenceLength, vocabSize: this.#model.config.vocabSize });
   }

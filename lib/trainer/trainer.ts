@@ -87,10 +87,15 @@ export interface TrainerOptions {
   sequenceLength: number;
   microBatchSize: number;
   optimizer: Optimizer;
-  /** Intra-op threads of the runtime. */
+  /** Intra-op threads of the runtime; data-parallel ranks share them. */
   threads: number;
-  /** Default `auto`. Optimizer state and DisTrO compression stay on the CPU. */
-  device?: DeviceChoice;
+  /**
+   * Default `auto`. A list holds one for each data-parallel rank, and begins again when there are more
+   * ranks. Optimizer state and DisTrO compression stay on the CPU.
+   */
+  device?: DeviceChoice | readonly DeviceChoice[];
+  /** Ranks that share each batch (docs/protocol/training-math.md section 2). Default: one a device. */
+  dataParallelism?: number;
   /** Bytes that training may take; a model that needs more is refused. Default: what is free. */
   memoryLimit?: number;
   signal?: AbortSignal;
@@ -99,8 +104,8 @@ export interface TrainerOptions {
 export interface Trainer {
   readonly numParameters: bigint;
   readonly vocabSize: number;
-  /** The device in use. */
-  readonly device: ComputeDevice;
+  /** The device in use by each data-parallel rank. */
+  readonly devices: readonly ComputeDevice[];
   /** Parameter names in ascending byte order with their shapes. */
   readonly parameters: ReadonlyArray<{ name: string; shape: number[] }>;
   readonly files: ModelFiles;

@@ -1,7 +1,8 @@
 /** The trainer proper: owns weights and optimizer state and blocks its thread while it computes. */
 import { createHash } from "node:crypto";
 import { PsycheError } from "../error.ts";
-import { type AbortFlag, isRaised } from "./abort_flag.ts";
+import type { AbortFlag } from "./abort_flag.ts";
+import { DataParallelGradients } from "./data_parallel.ts";
 import { clipGradients, gradientNorm } from "./gradient_math.ts";
 import { Inference } from "./inference/inference.ts";
 import type { TokenOptions } from "./inference/token_generator.ts";
@@ -17,7 +18,7 @@ import {
 } from "./model/model_directory.ts";
 import { createOptimizer } from "./create_optimizer.ts";
 import type { Optimizer } from "./optimizer.ts";
-import { chooseDevice } from "./runtime/device.ts";
+import { chooseDevices, countRanks } from "./runtime/device_list.ts";
 import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
 import type {
   ApplyResponse,
@@ -36,7 +37,7 @@ export type EngineOptions = Omit<TrainerOptions, "signal">;
 export interface ModelSummary {
   numParameters: bigint;
   vocabSize: number;
-  device: ComputeDevice;
+  devices: ComputeDevice[];
   parameters: { name: string; shape: number[] }[];
   files: ModelFiles;
 }
@@ -47,7 +48,8 @@ export class TrainingEngine {
   readonly #inference: Inference;
   readonly #optimizer: Optimizer;
   readonly #clipGradNorm: number | null;
-  readonly #device: ComputeDevice;
+  readonly #devices: ComputeDevice[];
+  readonly #dataParallel: DataParallelGradients;
   #nonce = 0;
 
   private constructor(
@@ -56,14 +58,16 @@ export class TrainingEngine {
     inference: Inference,
     optimizer: Optimizer,
     clipGradNorm: number | null,
-    device: ComputeDevice,
+    devices: ComputeDevice[],
+    dataParallel: DataParallelGradients,
   ) {
     this.#model = model;
     this.#runtime = runtime;
     this.#inference = inference;
     this.#optimizer = optimizer;
     this.#clipGradNorm = clipGradNorm;
-    this.#device = device;
+    this.#devices = devices;
+    this.#dataParallel = dataParallel;
   }
 
   /** Loads the model and prepares the optimizer. @throws PsycheError as documented in `Trainer`. */
@@ -73,24 +77,36 @@ export class TrainingEngine {
         ? await readConfigText(options.model.directory)
         : options.model.files.config,
     );
-    refuseTooLarge(estimateMemory(config, options), options.memoryLimit ?? freeMemory());
+    const choices = [options.device ?? "auto"].flat();
+    const ranks = countRanks(choices, options.dataParallelism);
+    refuseTooLarge(
+      estimateMemory(config, { ...options, ranks }),
+      options.memoryLimit ?? freeMemory(),
+    );
     const ort = await loadOnnxRuntime();
-    const device = await chooseDevice(ort, options.device ?? "auto");
+    const devices = await chooseDevices(ort, choices, ranks);
     const model = "directory" in options.model
       ? await readModelDirectory(options.model.directory)
       : assembleModel(
         options.model.files,
         new Map([...options.model.parameters].map(([name, data]) => [name, { data }])),
       );
-    const runtime = new LlamaRuntime(ort, model, { ...options, device });
-    const { optimizer, threads } = options;
+    const { optimizer, threads, sequenceLength, microBatchSize } = options;
+    const [first, ...others] = devices.map((device) => ({
+      sequenceLength,
+      microBatchSize,
+      threads: ranks === 1 ? threads : Math.max(Math.min(threads, 1), Math.floor(threads / ranks)),
+      device,
+    }));
+    const runtime = new LlamaRuntime(ort, model, first);
     return new TrainingEngine(
       model,
       runtime,
-      new Inference(ort, model, { threads: options.threads, device }),
+      new Inference(ort, model, first),
       await createOptimizer(ort, optimizer, model.parameters, threads),
       optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
-      device,
+      devices,
+      await DataParallelGradients.open(runtime, model.files.config, others),
     );
   }
 
@@ -99,7 +115,7 @@ export class TrainingEngine {
     return {
       numParameters: parameters.reduce((sum, { data }) => sum + BigInt(data.length), 0n),
       vocabSize: config.vocabSize,
-      device: this.#device,
+      devices: this.#devices,
       parameters: parameters.map(({ name, shape }) => ({ name, shape })),
       files,
     };
@@ -114,7 +130,6 @@ export class TrainingEngine {
    * `GRADIENT_NOT_FINITE`
    */
   async train(request: TrainRequest, abort?: AbortFlag): Promise<TrainResponse> {
-    const isAborted = () => abort !== undefined && isRaised(abort);
     const nonce = this.#nonce++;
     this.#inference.weightsChanged();
     const start = performance.now();
@@ -124,7 +139,7 @@ export class TrainingEngine {
     this.#optimizer.lookAhead(request.previousLr);
     let batch;
     try {
-      batch = await this.#runtime.gradients(request, isAborted);
+      batch = await this.#dataParallel.gradients(this.#model.parameters, request, abort);
     } finally {
       this.#optimizer.restore();
     }
@@ -202,6 +217,7 @@ export class TrainingEngine {
   }
 
   async release(): Promise<void> {
+    await this.#dataParallel.close();
     await this.#runtime.release();
     await this.#inference.release();
     await this.#optimizer.release();

@@ -30,7 +30,7 @@ export const SIMULATED_OPTIMIZER: Optimizer = {
  */
 export class SimulatedTrainer implements Trainer {
   readonly numParameters = 128n;
-  readonly device = "cpu";
+  readonly devices = ["cpu"] as const;
   readonly vocabSize = 16;
   readonly parameters = [{ name: "a.weight", shape: [8, 8] }, { name: "b.weight", shape: [64] }];
   readonly files = { config: "simulated", tokenizer: null };

@@ -12,7 +12,7 @@ import type { OnnxRuntime } from "./onnx_runtime.ts";
 import { Session } from "./session.ts";
 
 /** What has to be installed for a device, for the message when it is missing. */
-const NEEDS: Record<ComputeDevice, string> = {
+const NEEDS: Record<string, string> = {
   cpu: "the onnxruntime-node package of this platform",
   cuda: "an NVIDIA GPU with CUDA 12 and cuDNN 9, and the CUDA provider that onnxruntime-node's " +
     "install script fetches",
@@ -25,24 +25,27 @@ const NEEDS: Record<ComputeDevice, string> = {
  *
  * A device counts as working when it computes a small product correctly.
  *
+ * @param hasCuda whether the CUDA provider is there
  * @throws PsycheError `DEVICE_UNAVAILABLE` when a device asked for by name does not work
  */
 export async function chooseDevice(
   ort: OnnxRuntime,
   choice: DeviceChoice,
+  hasCuda: () => boolean = isCudaInstalled,
 ): Promise<ComputeDevice> {
   if (choice === "cpu") return choice;
   if (choice === "auto") {
-    return isCudaInstalled() && await problemOf(ort, "cuda") === null ? "cuda" : "cpu";
+    return hasCuda() && await problemOf(ort, "cuda") === null ? "cuda" : "cpu";
   }
   // A provider that is not there would make the native library write to stderr by itself.
-  const problem = choice === "cuda" && !isCudaInstalled()
+  const [kind] = choice.split(":");
+  const problem = kind === "cuda" && !hasCuda()
     ? "the provider library is not installed"
     : await problemOf(ort, choice);
   if (problem === null) return choice;
   throw new PsycheError(
     "DEVICE_UNAVAILABLE",
-    `The device ${choice} cannot be used (${problem}); it needs ${NEEDS[choice]}. ` +
+    `The device ${choice} cannot be used (${problem}); it needs ${NEEDS[kind]}. ` +
       "Use --device cpu otherwise.",
   );
 }

@@ -31,7 +31,7 @@ export class Session {
   ): Promise<Session> {
     try {
       const session = await ort.InferenceSession.create(model, {
-        executionProviders: [options.device ?? "cpu"],
+        executionProviders: [provider(options.device ?? "cpu")],
         intraOpNumThreads: options.threads,
         interOpNumThreads: 1,
         executionMode: "sequential",
@@ -84,6 +84,12 @@ export class Session {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+/** The runtime's name of a device. */
+function provider(device: ComputeDevice): InferenceSession.ExecutionProviderConfig {
+  const [name, card] = device.split(":");
+  return card === undefined ? name : { name: "cuda", deviceId: Number(card) };
 }
 
 function tensors(
