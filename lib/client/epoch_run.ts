@@ -3,23 +3,18 @@ import type { EventSink } from "../events/event.ts";
 import { batchIdText } from "../protocol/assignment.ts";
 import { batchSizeAt } from "../protocol/batch_size.ts";
 import { BLOOM_KEYS } from "../protocol/bloom.ts";
-import { type BatchId, type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
+import { type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
 import { coldStartBounds, trainingRates } from "../protocol/learning_rate.ts";
 import { merkleRoot } from "../protocol/merkle.ts";
 import { currentRound, previousRound } from "../protocol/run_state.ts";
-import type { Samples } from "../trainer/data/data_provider.ts";
 import type { Trainer } from "../trainer/trainer.ts";
 import { applyRound } from "./apply_round.ts";
 import { unhealthyMembers } from "./health.ts";
+import { readAhead, type ReadBatch, type SequenceSource } from "./read_ahead.ts";
 import type { ResultExchange } from "./result_exchange.ts";
 import { roundKey, RoundRecord } from "./round_record.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
 import { type RoundStatistics, warmupWitnessContent, witnessContent } from "./witnessing.ts";
-
-/** Reads training sequences; see lib/trainer/data. */
-export interface SequenceSource {
-  read(batch: BatchId, signal?: AbortSignal): Promise<Samples>;
-}
 
 /** What an epoch needs of the client that takes part in it. */
 export interface EpochContext {
@@ -186,10 +181,12 @@ export class EpochRun {
     const training = AbortSignal.any([this.#training.signal, this.#context.end, gone]);
     const patience = this.#patience();
     const index = this.#index;
+    // The reference takes its intervals from the last to the first.
+    const nextBatch = readAhead(this.#context.data, [...batches].reverse(), training);
     this.#work = this.#work.then(async () => {
       if (gone.aborted) return;
       if (trained) await this.#apply(state, trained, patience);
-      await this.#train(state, record, index, batches, training);
+      await this.#train(state, record, index, nextBatch, training);
       if (this.#round !== record.key) return;
       this.#trained = true;
       this.progress();
@@ -227,17 +224,20 @@ export class EpochRun {
     state: CoordinatorState,
     record: RoundRecord,
     index: number,
-    batches: BatchId[],
+    nextBatch: () => Promise<ReadBatch | null>,
     signal: AbortSignal,
   ): Promise<void> {
-    // The reference takes its intervals from the last to the first.
-    for (const batchId of [...batches].reverse()) {
-      try {
-        await this.#trainBatch(state, record, index, batchId, signal);
-      } catch (error) {
-        if (!signal.aborted) throw error;
+    try {
+      for (;;) {
+        const batch = await nextBatch();
+        if (batch === null || signal.aborted) return;
+        await this.#trainBatch(state, record, index, batch, signal);
       }
+    } catch (error) {
       if (signal.aborted) return;
+      // The weights do not depend on it: what this client cannot read stays untrained in this round.
+      if (!(error instanceof PsycheError) || error.code !== "DATA_UNAVAILABLE") throw error;
+      this.#context.emit({ type: "warning", code: error.code, message: error.message });
     }
   }
 
@@ -245,11 +245,10 @@ export class EpochRun {
     state: CoordinatorState,
     record: RoundRecord,
     index: number,
-    batchId: BatchId,
+    { batchId, samples }: ReadBatch,
     signal: AbortSignal,
   ): Promise<void> {
-    const { data, exchange, statistics, emit } = this.#context;
-    const samples = await data.read(batchId, signal);
+    const { exchange, statistics, emit } = this.#context;
     const sequences = Number(batchId.end - batchId.start) + 1;
     const response = await this.trainer.train({
       step: record.step,

@@ -3,6 +3,7 @@ import { findJoinAuthorization } from "../chain/authorizer.ts";
 import type { ProgramIds } from "../chain/programs.ts";
 import { PsycheError } from "../error.ts";
 import { type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
+import { NOT_LOCAL } from "../trainer/data/create_provider.ts";
 
 /** Below this balance (lamports) a client cannot pay for a few rounds: 0.001 SOL are 200 signatures. */
 const MINIMUM_BALANCE = 1_000_000;
@@ -77,6 +78,9 @@ function unsupported({ model, config }: CoordinatorState): string[] {
     problems.push(
       `the optimizer ${model.optimizer.kind} exchanges nothing between clients: the run needs Distro`,
     );
+  }
+  if (model.dataLocation.kind === "Local") {
+    problems.push(`the data location is Local (${model.dataLocation.path}): ${NOT_LOCAL}`);
   }
   if (config.verificationPercent !== 0) {
     problems.push("verification_percent is above 0, and no client implements verifiers");

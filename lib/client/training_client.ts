@@ -16,10 +16,11 @@ import {
   runStateText,
 } from "../protocol/run_state.ts";
 import type { Trainer } from "../trainer/trainer.ts";
-import { type EpochContext, EpochRun, type SequenceSource } from "./epoch_run.ts";
+import { type EpochContext, EpochRun } from "./epoch_run.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { ModelSource } from "./model_source.ts";
 import { versionProblem } from "./preflight.ts";
+import type { SequenceSource } from "./read_ahead.ts";
 import { ResultExchange } from "./result_exchange.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
 import { Ticker } from "./ticker.ts";

@@ -20,7 +20,8 @@ export function describeEvent(event: ClientEvent): string | null {
       return `model from ${event.source}: ${event.parameters.toLocaleString("en")} parameters on ` +
         event.device;
     case "data_ready":
-      return `data: ${event.sequences.toLocaleString("en")} sequences`;
+      return `data: ${event.sequences?.toLocaleString("en") ?? "endless"} sequences, enough for ` +
+        `${event.steps} of ${event.steps_left} steps`;
     case "trained":
       return `step ${event.step}: loss ${event.loss.toFixed(3)}, ${event.tokens} tokens in ` +
         `${Math.round(event.milliseconds)} ms, ${event.bytes.toLocaleString("en")} bytes to send ` +

@@ -29,7 +29,14 @@ export type ClientEvent =
     device: string;
     weights_sha256: string;
   }
-  | { type: "data_ready"; sequences: number }
+  | {
+    type: "data_ready";
+    /** Null for data without end. */
+    sequences: number | null;
+    /** Steps of the run that they last from here on, and how many there are to go. */
+    steps: number;
+    steps_left: number;
+  }
   | {
     type: "round";
     epoch: number;

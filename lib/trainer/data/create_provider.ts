@@ -7,11 +7,14 @@ import type { DataProvider } from "./data_provider.ts";
 import type { HubOptions } from "../hub/hub_download.ts";
 import { dummyProvider } from "./dummy_provider.ts";
 import { httpProvider, type HttpProviderOptions } from "./http_provider.ts";
+import { type DataServerClient, serverProvider } from "./server_provider.ts";
 import { weightedProvider } from "./weighted_provider.ts";
 
 export interface CreateProviderOptions extends HttpProviderOptions {
   /** For `Preprocessed` data that is a Hugging Face dataset; without it only directories are read. */
   hub?: HubOptions;
+  /** For `Server` data: who asks; without it such data is refused. */
+  client?: DataServerClient;
   signal?: AbortSignal;
   /** Largest token id to accept, normally vocabulary size minus one. */
   maxToken?: number;
@@ -21,8 +24,8 @@ export interface CreateProviderOptions extends HttpProviderOptions {
  * Opens the data of a run for sequences of `maxSeqLen` tokens.
  *
  * `Dummy` gives zero tokens of the run's own sequence length. `Preprocessed` is a directory, or a
- * dataset of the Hugging Face Hub. `Server` and `Local` are refused: they need a data server, or the
- * same files on every machine (`localProvider` reads those where there is only one).
+ * dataset of the Hugging Face Hub. `Local` is refused: the members of a run would each need the same
+ * files (`localProvider` reads them where nobody else has to, and a data server serves them).
  *
  * @throws PsycheError `DATA_LOCATION_UNSUPPORTED`, `DATA_LOCATION_INVALID`, `DATA_UNAVAILABLE`, and
  * for `Preprocessed` the errors of `preprocessedProvider` and `hubSnapshot`
@@ -30,7 +33,7 @@ export interface CreateProviderOptions extends HttpProviderOptions {
 export async function createProvider(
   location: DataLocation,
   maxSeqLen: number,
-  { signal, maxToken, hub, ...options }: CreateProviderOptions,
+  { signal, maxToken, hub, client, ...options }: CreateProviderOptions,
 ): Promise<DataProvider> {
   const format = { sequenceLength: maxSeqLen, maxToken };
   switch (location.kind) {
@@ -41,9 +44,12 @@ export async function createProvider(
     case "WeightedHttp":
       return await weightedProvider(location.url, format, options, signal);
     case "Server":
-      throw unsupported(`Server (${location.address})`);
+      if (client) return await serverProvider(location.address, format, client, options, signal);
+      throw unsupported(
+        `Server (${location.address}) is only for members of the run, who are known by their key; use train.`,
+      );
     case "Local":
-      throw unsupported(`Local (${location.path})`);
+      throw unsupported(`Local (${location.path}): ${NOT_LOCAL}.`);
     case "Preprocessed": {
       // Only runs with such data load the parquet reader.
       const { preprocessedProvider } = await import("./preprocessed_provider.ts");
@@ -54,9 +60,11 @@ export async function createProvider(
   }
 }
 
+/** Why clients refuse `Local` data, and what to do. */
+export const NOT_LOCAL =
+  "a directory may differ from machine to machine, so clients of a run do not " +
+  'read it: serve it with `deno task data-server` and set data_location = { Server = "<host>:20001" }';
+
 function unsupported(what: string): PsycheError {
-  return new PsycheError(
-    "DATA_LOCATION_UNSUPPORTED",
-    `The data location ${what} is not supported by this client; serve the token files over HTTP and use Http.`,
-  );
+  return new PsycheError("DATA_LOCATION_UNSUPPORTED", `The data location ${what}`);
 }

@@ -11,6 +11,8 @@ export interface RetryOptions {
   pause?: (retry: number) => number;
   /** Code of the errors that are worth another try. Default `DATA_UNAVAILABLE`. */
   code?: string;
+  /** Told each failure that is followed by another try. */
+  onRetry?: (error: PsycheError, retry: number) => void;
   signal?: AbortSignal;
 }
 
@@ -20,8 +22,13 @@ export interface RetryOptions {
  */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
-  { retries = 7, pause = (retry) => 2000 * (retry - 1), code = "DATA_UNAVAILABLE", signal }:
-    RetryOptions,
+  {
+    retries = 7,
+    pause = (retry) => 2000 * (retry - 1),
+    code = "DATA_UNAVAILABLE",
+    onRetry,
+    signal,
+  }: RetryOptions,
 ): Promise<T> {
   for (let retry = 1;; retry++) {
     try {
@@ -31,6 +38,7 @@ export async function withRetries<T>(
       signal?.throwIfAborted();
       const failed = error instanceof PsycheError && error.code === code;
       if (!failed || retry > retries) throw error;
+      onRetry?.(error, retry);
     }
     // The abort itself is reported by the check above, with the caller's reason.
     await sleep(pause(retry), undefined, { signal }).catch(() => {});
