@@ -16,6 +16,7 @@ const ALLOWED: Record<string, string[]> = {
   "lib/trainer": ["lib/protocol"],
   "lib/operator": ["lib/protocol", "lib/chain", "lib/localnet", "lib/trainer"],
   "lib/client": ["lib/protocol", "lib/events", "lib/chain", "lib/p2p", "lib/trainer"],
+  "lib/data_server": ["lib/protocol", "lib/chain", "lib/p2p", "lib/trainer"],
   "lib/demo": [
     "lib/protocol",
     "lib/events",

@@ -122,6 +122,11 @@ const COMMANDS: CommandEntry[] = [
   { name: "json-dump-user", summary: "Show a wallet's part in a run as JSON", permissions: READ },
   { name: "train", summary: "Join a run and train", permissions: TRAIN },
   {
+    name: "data-server",
+    summary: "Serve a run's training data to its clients",
+    permissions: READ,
+  },
+  {
     name: "predownload",
     summary: "Download a run's model before joining it",
     permissions: [...FILES, "--allow-net"],
