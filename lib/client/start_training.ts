@@ -8,7 +8,6 @@ import { createPeerNetwork } from "../p2p/create_peer_network.ts";
 import { deriveP2pSecret } from "../p2p/derive_identity.ts";
 import type { CoordinatorState } from "../protocol/coordinator_state.ts";
 import { createTrainer } from "../trainer/create_trainer.ts";
-import { createProvider } from "../trainer/data/create_provider.ts";
 import type { HubProgress } from "../trainer/hub/hub_download.ts";
 import type { HubSettings } from "../trainer/hub/hub_environment.ts";
 import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
@@ -17,6 +16,7 @@ import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
 import { RunModel } from "./model_source.ts";
 import { checkBeforeTraining } from "./preflight.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
+import { openTrainingData } from "./training_data.ts";
 import { type StopReason, TrainingClient } from "./training_client.ts";
 
 export interface StartTrainingOptions {
@@ -72,8 +72,9 @@ export async function startTraining(
     clientVersion: options.clientVersion,
   });
   const clock = await clusterClock(connection);
+  const p2pSecret = options.p2pSecret ?? deriveP2pSecret(runId, wallet.secretKey.slice(0, 32));
   const network = await createPeerNetwork({
-    secretKey: options.p2pSecret ?? deriveP2pSecret(runId, wallet.secretKey.slice(0, 32)),
+    secretKey: p2pSecret,
     runId,
     listen: options.listen,
     staticPeers: options.staticPeers,
@@ -89,8 +90,8 @@ export async function startTraining(
     microBatchSize: options.microBatchSize,
     threads: options.threads,
     device: options.device,
-    emit,
     dataParallelism: options.dataParallelism,
+    emit,
   });
   try {
     emit({
@@ -100,12 +101,7 @@ export async function startTraining(
       addresses: network.addresses,
       threads: options.threads,
     });
-    const data = await createProvider(state.model.dataLocation, state.model.maxSeqLen, {
-      fetch,
-      hub,
-      signal,
-    });
-    emit({ type: "data_ready", sequences: data.sequences });
+    const data = await openTrainingData({ state, p2pSecret, hub, fetch, emit }, signal);
     const client = new TrainingClient({
       identity: { signer: wallet.publicKey.toBytes(), p2pIdentity: network.publicKey },
       chain: new SolanaRunChain({
