@@ -1,4 +1,4 @@
-/** Measures a model by multiple-choice tasks. */
+/** Measures a model by evaluation tasks. */
 import { availableParallelism } from "node:os";
 import { defineCommand } from "../lib/cli/command.ts";
 import { defaulted, integer, required, text } from "../lib/cli/flag.ts";
@@ -7,6 +7,7 @@ import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { evalDirectory } from "../lib/trainer/eval/eval_directory.ts";
 import { findTasks, TASK_NAMES } from "../lib/trainer/eval/eval_tasks.ts";
+import { evalModelOf } from "../lib/trainer/eval/eval_model.ts";
 import { type EvalResult, evaluateTask } from "../lib/trainer/eval/evaluate_task.ts";
 import { LanguageModel } from "../lib/trainer/inference/language_model.ts";
 
@@ -22,7 +23,7 @@ function line({ task, documents, metrics, metric, standardError }: EvalResult): 
 
 export const command = defineCommand({
   name: "eval",
-  summary: `Measures a model by multiple-choice tasks: ${TASK_NAMES.join(", ")}.`,
+  summary: `Measures a model by tasks: ${TASK_NAMES.join(", ")}.`,
   examples: [
     [
       "deno task eval --model checkpoints/test-step99 --tasks arc_easy,piqa --max-docs 100",
@@ -52,10 +53,11 @@ export const command = defineCommand({
       min: 1,
       environment: ["EVAL_TASK_MAX_DOCS"],
     }),
-    shots: defaulted(
-      integer({ summary: "solved examples before each question", max: 100, environment: [] }),
-      "0",
-    ),
+    shots: integer({
+      summary: "solved examples before each question (5 for mmlu_pro, else none)",
+      max: 100,
+      environment: [],
+    }),
     seed: defaulted(
       integer({ summary: "seed that chooses the examples", environment: ["EVAL_SEED"] }),
       "42",
@@ -73,7 +75,7 @@ export const command = defineCommand({
     const results: EvalResult[] = [];
     for (const task of tasks) {
       results.push(
-        await evaluateTask(model, task, {
+        await evaluateTask(evalModelOf(model), task, {
           directory: await evalDirectory(task, settings.data, hub),
           maxDocuments: settings.maxDocs,
           shots: settings.shots,

@@ -25,6 +25,7 @@ export async function evalDirectory(
   return await resolveDatasetDirectory(task.dataset, hub, {
     revision: PARQUET_BRANCH,
     split: task.split,
-    subset: task.subset,
+    // Only single subsets: the Hub has some other splits of many, and they are small.
+    subset: task.subsets.length === 1 ? task.subsets[0] : undefined,
   });
 }

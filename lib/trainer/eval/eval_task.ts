@@ -1,5 +1,4 @@
-/** Multiple-choice tasks: what they ask and how they are judged. */
-import { PsycheError } from "../../error.ts";
+/** Evaluation tasks: what they ask and how they are judged. */
 
 export interface Question {
   /** What stands before everything once, with its blank line; also tells apart kinds of examples. */
@@ -8,15 +7,27 @@ export interface Question {
   choices: string[];
   /** Index of the right choice. */
   answer: number;
+  /** What follows the context, after a space, in a solved example. */
+  solution: string;
 }
 
 export type Metric = "acc" | "acc_norm" | "acc_uncond";
 
+/** For tasks in which the model writes its answer instead of being offered choices. */
+export interface FreeAnswer {
+  maxNewTokens: number;
+  /** Nothing is written from this text on. */
+  stop: string;
+  /** Index of the choice that a written answer names; -1 when it names none. */
+  chosen(text: string): number;
+}
+
 export interface EvalTask {
   name: string;
-  /** Data set on the Hub and its part; local data lies in a directory named after the task. */
+  /** Data set on the Hub; local data lies in a directory named after the task. */
   dataset: string;
-  subset: string | undefined;
+  /** The data set's parts that belong to the task; none means all of it. */
+  subsets: readonly string[];
   split: string;
   fewShotSplit: string;
   /** The one of the metrics that counts. */
@@ -25,63 +36,25 @@ export interface EvalTask {
   unconditional: boolean;
   /** Examples are taken from the beginning instead of being drawn. */
   firstExamples: boolean;
-  /** One row of the data. @throws PsycheError `DATA_COLUMN_INVALID` */
-  read(row: Record<string, unknown>): Question;
+  /** Solved examples before each question unless another number is asked for. */
+  shots: number;
+  /** A running average is reported when more than this share of the documents is in it. */
+  reportedFrom: number;
+  /** Absent: choices are scored. */
+  freeAnswer?: FreeAnswer;
+  /** One row of the data, of that subset. @throws PsycheError `DATA_COLUMN_INVALID` */
+  read(row: Record<string, unknown>, subset: string | undefined): Question;
 }
 
-/** Typed access to the columns of a row from elsewhere. */
-export class Row {
-  readonly #values: Record<string, unknown>;
-
-  constructor(values: Record<string, unknown>) {
-    this.#values = values;
-  }
-
-  text(column: string): string {
-    const value = this.#values[column];
-    if (typeof value === "string") return value;
-    throw rowError(`${column} is ${show(value)}, not text`);
-  }
-
-  texts(column: string): string[] {
-    return textList(this.#values[column], column);
-  }
-
-  /** `{ text: [...], label: [...] }`. */
-  labelled(column: string): { texts: string[]; labels: string[] } {
-    const value = this.#values[column] as Record<string, unknown> | null | undefined;
-    const [texts, labels] = [value?.text, value?.label].map((list) => textList(list, column));
-    if (texts.length !== labels.length) throw rowError(`${column} has not as many texts as labels`);
-    return { texts, labels };
-  }
-
-  /** A whole number, also as text or 64-bit. */
-  index(column: string, below: number): number {
-    const value = this.#values[column];
-    const number = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
-    const index = typeof number === "bigint" ? Number(number) : number;
-    if (typeof index === "number" && Number.isInteger(index) && index >= 0 && index < below) {
-      return index;
-    }
-    throw rowError(`${column} is ${show(value)}, not an index below ${below}`);
-  }
+/** The name as the task table has it: case and punctuation do not matter. */
+export function plainTaskName(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, "_");
 }
 
-function textList(value: unknown, column: string): string[] {
-  if (Array.isArray(value) && value.length > 0 && value.every((v) => typeof v === "string")) {
-    return value;
-  }
-  throw rowError(`${column} is ${show(value)}, not a list of texts`);
-}
+/** Names of choices that have no other. */
+export const LETTERS = "ABCDEFGHIJ";
 
-function show(value: unknown): string {
-  return (typeof value === "bigint" ? String(value) : JSON.stringify(value) ?? "missing")
-    .slice(0, 60);
-}
-
-function rowError(reason: string): PsycheError {
-  return new PsycheError(
-    "DATA_COLUMN_INVALID",
-    `A row of the evaluation data cannot be used: ${reason}; check that the data belongs to the task.`,
-  );
+/** Each option in a line of its own behind its letter. */
+export function letteredOptions(options: readonly string[]): string {
+  return options.map((text, i) => `${LETTERS[i]}. ${text}\n`).join("");
 }

@@ -1,11 +1,19 @@
 /** The tasks by name: docs/protocol/training-math.md section 7. */
 import { PsycheError } from "../../error.ts";
-import { type EvalTask, type Question, Row } from "./eval_task.ts";
+import { CEVAL_VALID } from "./ceval.ts";
+import { Row } from "./eval_row.ts";
+import {
+  type EvalTask,
+  letteredOptions,
+  LETTERS,
+  plainTaskName,
+  type Question,
+} from "./eval_task.ts";
+import { MMLU_PRO } from "./mmlu_pro.ts";
 
-type Reader = (row: Row) => Omit<Question, "preamble"> & { preamble?: string };
+type Reader = (row: Row) => Omit<Question, "preamble" | "solution"> & { preamble?: string };
 
-const LETTERS = "ABCDEFGHIJ";
-
+/** A task that offers choices. */
 function task(
   name: string,
   place: [dataset: string, subset: string | undefined, split: string, fewShotSplit: string],
@@ -16,13 +24,18 @@ function task(
   return {
     name,
     dataset,
-    subset,
+    subsets: subset === undefined ? [] : [subset],
     split,
     fewShotSplit,
     unconditional: false,
     firstExamples: false,
+    shots: 0,
+    reportedFrom: 0.5,
     ...settings,
-    read: (row) => ({ preamble: "", ...read(new Row(row)) }),
+    read(row) {
+      const found = read(new Row(row));
+      return { preamble: "", ...found, solution: found.choices[found.answer] };
+    },
   };
 }
 
@@ -35,8 +48,7 @@ const arc: Reader = (row) => {
 
 function byKey(row: Row, choices: string[], labels: string[]) {
   // The key is compared as it is: some rows count in letters, some in numbers.
-  const answer = labels.indexOf(row.text("answerKey"));
-  return { choices, answer: answer >= 0 ? answer : row.index("answerKey", 0) };
+  return { choices, answer: row.oneOf("answerKey", labels) };
 }
 
 function mmluPreamble(row: Row): string {
@@ -50,6 +62,8 @@ function cleaned(text: string): string {
 }
 
 const ALL: EvalTask[] = [
+  CEVAL_VALID,
+  MMLU_PRO,
   ...(["Easy", "Challenge"] as const).map((kind) =>
     task(
       `arc_${kind.toLowerCase()}`,
@@ -84,10 +98,9 @@ const ALL: EvalTask[] = [
     { metric: "acc", firstExamples: true },
     (row) => {
       const texts = row.texts("choices").slice(0, LETTERS.length);
-      const options = texts.map((text, i) => `${LETTERS[i]}. ${text}\n`).join("");
       return {
         preamble: mmluPreamble(row),
-        context: `${row.text("question").trim()}\n${options}Answer:`,
+        context: `${row.text("question").trim()}\n${letteredOptions(texts)}Answer:`,
         choices: texts.map((_, i) => LETTERS[i]),
         answer: row.index("answer", texts.length),
       };
@@ -129,10 +142,7 @@ const ALL: EvalTask[] = [
 ];
 
 /** Names that {@linkcode findTasks} knows. */
-export const TASK_NAMES: readonly string[] = ALL.map(({ name }) => name);
-
-/** Tasks of the specification that need something else than scoring of given choices. */
-const OTHER_KINDS = ["mmlu_pro", "ceval_valid"];
+export const TASK_NAMES: readonly string[] = ALL.map(({ name }) => name).sort();
 
 /**
  * Tasks of a comma-separated list; case and punctuation do not matter.
@@ -142,13 +152,11 @@ const OTHER_KINDS = ["mmlu_pro", "ceval_valid"];
 export function findTasks(list: string): EvalTask[] {
   const names = list.split(",").map((name) => name.trim()).filter((name) => name !== "");
   const found = names.map((name) => {
-    const plain = name.toLowerCase().replace(/[^a-z0-9]/g, "_");
-    const task = ALL.find((task) => task.name === plain);
+    const task = ALL.find((task) => task.name === plainTaskName(name));
     if (task !== undefined) return task;
-    const why = OTHER_KINDS.includes(plain) ? "is not computed by this toolkit" : "is unknown";
     throw new PsycheError(
       "EVAL_TASK_UNKNOWN",
-      `The evaluation task "${name}" ${why}; choose among ${TASK_NAMES.join(", ")}.`,
+      `The evaluation task "${name}" is unknown; choose among ${TASK_NAMES.join(", ")}.`,
       { exitCode: 2 },
     );
   });

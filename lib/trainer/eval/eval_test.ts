@@ -1,16 +1,27 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findTasks, TASK_NAMES } from "./eval_tasks.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { EvalModel } from "./eval_model.ts";
 import { evaluateTask } from "./evaluate_task.ts";
-import { logLikelihood, type ScoringModel } from "./score_question.ts";
+import { logLikelihood } from "./score_question.ts";
 
 const QUESTIONS = join(import.meta.dirname!, "../../../tests/trainer/fixtures/parquet/questions");
 
-/** One token a character; every character's log-probability is given by a function of the text. */
+/** One token a character. */
+const tokenizer: Tokenizer = {
+  vocabSize: 0x110000,
+  encode: (text) => [...text].map((c) => c.codePointAt(0)!),
+  decode: (ids) => String.fromCodePoint(...ids),
+  idOf: () => undefined,
+};
+
+/** Every character's log-probability is given by a function of the text. */
 function model(logProbability: (text: string, at: number) => number) {
   const asked: string[] = [];
-  const scoring: ScoringModel = {
-    tokenizer: { encode: (text) => [...text].map((c) => c.codePointAt(0)!) },
+  const scoring: EvalModel = {
+    tokenizer,
+    maxPositions: 1000,
     score(tokens, count) {
       assert.equal(tokens[0], 1);
       const text = String.fromCodePoint(...tokens.slice(1));
@@ -19,6 +30,7 @@ function model(logProbability: (text: string, at: number) => number) {
       const found = Float32Array.from({ length: count }, (_, i) => logProbability(text, start + i));
       return Promise.resolve(found);
     },
+    generate: () => Promise.reject(new Error("nothing is to be written")),
   };
   return { scoring, asked };
 }
@@ -152,12 +164,13 @@ Deno.test("parquet as the Hub has it is read, up to the document limit", async (
 });
 
 Deno.test("unknown tasks, wrong rows and missing data are refused", async () => {
-  for (const name of ["nope", "mmlu_pro"]) {
+  for (const name of ["nope", "mmlu__pro"]) {
     assert.throws(() => findTasks(name), { code: "EVAL_TASK_UNKNOWN", exitCode: 2 });
   }
-  assert.deepEqual(findTasks("PIQA, arc-challenge,piqa").map((t) => t.name), [
+  assert.deepEqual(findTasks("PIQA, arc-challenge,piqa,MMLU Pro").map((t) => t.name), [
     "piqa",
     "arc_challenge",
+    "mmlu_pro",
   ]);
   const { scoring } = model(() => -1);
   const bad = [{}, { passage: "P", question: "q" }, { passage: "P", question: 3, label: 1 }, {

@@ -11,6 +11,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** Text of ids. Bytes that are not UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string;
+  /** Id of exactly this token, special ones included. */
+  idOf(token: string): number | undefined;
 }
 
 /**
@@ -47,6 +49,7 @@ export function loadTokenizer(json: string): Tokenizer {
       }
       return ids.length === 0 ? "" : tokenizer.decode([...ids]);
     },
+    idOf: (token) => tokenizer.token_to_id(token),
   };
 }
 

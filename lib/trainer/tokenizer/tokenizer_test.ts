@@ -74,3 +74,23 @@ Deno.test("bad sizes, files and ids are refused", () => {
     assert.throws(() => loaded.decode([id]), { code: "TOKEN_OUT_OF_RANGE" });
   }
 });
+
+Deno.test("ids of exact tokens are found, special ones included, and no others", () => {
+  const json = JSON.parse(bpeTokenizerJson(trainBpe("the cat sat ".repeat(9), 280)));
+  const plain = loadTokenizer(JSON.stringify(json));
+  assert.equal(plain.idOf("<s>"), undefined);
+  const [id] = plain.encode("a");
+  assert.equal(plain.idOf("a"), id);
+  json.added_tokens.push({
+    id: 280,
+    content: "<s>",
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  });
+  const special = loadTokenizer(JSON.stringify(json));
+  assert.equal(special.idOf("<s>"), 280);
+  assert.deepEqual(special.encode("<s>a"), [280, id]);
+});

@@ -1,0 +1,67 @@
+/** A task with its documents: docs/protocol/training-math.md section 7. */
+import { PsycheError } from "../../error.ts";
+import { shuffleSeeded } from "../../protocol/rand_shuffle.ts";
+import { evalRows } from "./eval_rows.ts";
+import type { EvalTask, Question } from "./eval_task.ts";
+
+export interface LoadOptions {
+  /** Directory with the task's data. */
+  directory: string;
+  /** Documents at most, from the beginning. */
+  maxDocuments?: number;
+  /** Solved examples before each question. Default: as the task has it. */
+  shots?: number;
+  /** Chooses the examples, an unsigned whole number. Default 42. */
+  seed?: number;
+  signal?: AbortSignal;
+}
+
+export interface LoadedTask {
+  task: EvalTask;
+  questions: Question[];
+  /** What the model reads before it answers. */
+  prompt(question: Question): string;
+}
+
+/** @throws PsycheError `DATA_UNAVAILABLE`, `DATA_COLUMN_INVALID`; the signal's reason when aborted */
+export async function loadTask(task: EvalTask, options: LoadOptions): Promise<LoadedTask> {
+  const { directory, maxDocuments = Infinity, shots = task.shots, seed = 42, signal } = options;
+  const read = async (split: string, most: number) => {
+    const questions: Question[] = [];
+    for (const subset of task.subsets.length > 0 ? task.subsets : [undefined]) {
+      if (questions.length >= most) break;
+      for await (const row of evalRows(directory, split, subset)) {
+        signal?.throwIfAborted();
+        if (questions.length >= most) break;
+        questions.push(task.read(row, subset));
+      }
+    }
+    return questions;
+  };
+  const questions = await read(task.split, maxDocuments);
+  if (questions.length === 0) {
+    throw new PsycheError(
+      "DATA_UNAVAILABLE",
+      `The data of ${task.name} in ${directory} has no rows; fetch it again.`,
+    );
+  }
+  const examples = shots === 0 ? [] : await read(task.fewShotSplit, Infinity);
+  if (!task.firstExamples) shuffleSeeded(examples, exampleSeed(seed));
+  return { task, questions, prompt: (question) => withExamples(question, examples, shots) };
+}
+
+/** The question behind solved ones of its kind. */
+function withExamples(question: Question, examples: Question[], shots: number): string {
+  const solved = examples
+    .filter(({ preamble }) => preamble === question.preamble)
+    .slice(0, shots)
+    .map(({ context, solution }) => `${context} ${solution}\n\n`);
+  return question.preamble + solved.join("") + question.context;
+}
+
+/** Zeros and the seed's eight bytes, most significant first. */
+function exampleSeed(seed: number): Uint8Array {
+  const bytes = new Uint8Array(32);
+  new DataView(bytes.buffer).setBigUint64(24, BigInt(seed));
+  return bytes;
+}
