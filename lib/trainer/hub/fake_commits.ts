@@ -19,7 +19,8 @@ export class FakeCommits {
   /** Messages of the commits, oldest first. */
   readonly messages: string[] = [];
 
-  constructor(readonly store: (changes: Map<string, Bytes>) => string) {}
+  /** @param store takes new contents by path, null for a removed file; returns the commit */
+  constructor(readonly store: (changes: Map<string, Bytes | null>) => string) {}
 
   /** The answer to a writing request for the repository `name`, or null for another request. */
   async answer(request: Request, name: string): Promise<Response | null> {
@@ -92,7 +93,7 @@ export class FakeCommits {
     }
     const [header, ...operations] = (await request.text()).split("\n").map((l) => JSON.parse(l));
     if (header?.key !== "header" || !header.value.summary) return refuse("commit header");
-    const changes = new Map<string, Bytes>();
+    const changes = new Map<string, Bytes | null>();
     for (const { key, value } of operations) {
       const { path, content, encoding, algo, size, oid } = value;
       const mode = this.#modes.get(path);
@@ -102,7 +103,8 @@ export class FakeCommits {
         const object = this.#objects.get(oid);
         if (!object || object.length !== size) return refuse(`${path} is not uploaded`);
         changes.set(path, object);
-      } else return refuse(`operation ${key} of ${path}`);
+      } else if (key === "deletedFile") changes.set(path, null);
+      else return refuse(`operation ${key} of ${path}`);
     }
     this.messages.push(header.value.summary);
     const commitOid = this.store(changes);

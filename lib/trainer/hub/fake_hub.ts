@@ -23,7 +23,10 @@ export class FakeHub {
   readonly #history = new Map<string, Map<string, Uint8Array<ArrayBuffer>>>();
   readonly commits = new FakeCommits((changes) => {
     this.#history.set(this.commit, new Map(this.files));
-    for (const [path, content] of changes) this.files.set(path, content);
+    for (const [path, content] of changes) {
+      if (content === null) this.files.delete(path);
+      else this.files.set(path, content);
+    }
     this.commit = createHash("sha1").update(`${this.commit}${this.#history.size}`).digest("hex");
     return this.commit;
   });

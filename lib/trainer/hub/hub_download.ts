@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { PsycheError } from "../../error.ts";
 import { concurrently } from "../data/concurrently.ts";
 import { withRetries } from "../data/retries.ts";
+import { downloadFile, type DownloadSource } from "../resumable_download.ts";
 import {
   cachedSnapshot,
   COMMIT,
@@ -10,7 +11,6 @@ import {
   repositoryFolder,
   writeRef,
 } from "./hub_cache.ts";
-import { downloadHubFile } from "./hub_file.ts";
 import { HUB_URL, type HubAccess, type HubFile, listHubRepository } from "./hub_listing.ts";
 
 export interface HubProgress {
@@ -109,6 +109,8 @@ async function download(
     onProgress?.({ name: repo.name, bytes, totalBytes, files: files.length });
   };
   const snapshot = join(folder, "snapshots", listing.commit);
+  const { fetch, token } = options;
+  const source: DownloadSource = { fetch, token, code: "HUB", tokenVariable: "HF_TOKEN" };
   await concurrently(files, options.concurrency ?? 3, async (file, stop) => {
     const blob = join(folder, "blobs", file.hash.hex);
     const url = fileUrl(repo, listing.commit, file.path, options.hubUrl);
@@ -119,7 +121,8 @@ async function download(
         report(more);
       };
       try {
-        await downloadHubFile(url, file, blob, options, count, stop);
+        const { path: name, size, hash } = file;
+        await downloadFile({ url, name, path: blob, size, hash }, source, count, stop);
       } catch (error) {
         report(-counted);
         throw error;

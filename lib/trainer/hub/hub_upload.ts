@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { PsycheError } from "../../error.ts";
 import { withRetries } from "../data/retries.ts";
+import { isStandardWeights } from "../model/select_model_files.ts";
+import { INDEX } from "../model/weight_files.ts";
 import { COMMIT, type HubRepository, repositoryFolder } from "./hub_cache.ts";
 import { type HubAccess, hubError, listHubRepository } from "./hub_listing.ts";
 
@@ -34,7 +36,8 @@ export async function checkUploadRepository(
 
 /**
  * Uploads the files of a directory in one commit to `main` (docs/protocol/client-lifecycle.md section
- * 8.3). Files that the repository has already, by their hash, are not sent again.
+ * 8.3). Files that the repository has already, by their hash, are not sent again. Weights that were
+ * split in another way before go with the same commit: an old index would hide the new weights.
  *
  * @returns the commit, 40 hex digits
  * @throws PsycheError `HUB_NAME_INVALID`, `HUB_ACCESS_DENIED`, `HUB_NOT_FOUND`, `HUB_UNAVAILABLE`,
@@ -59,12 +62,19 @@ export async function uploadToHub(
   // Only those who use the Hub load its client.
   const { commit } = await import("@huggingface/hub");
   return await withRetries(async () => {
+    const { files: there } = await listHubRepository(repo, "main", access, signal);
+    const stale = there.map(({ path }) => path).filter((path) =>
+      (isStandardWeights(path) || path === INDEX) && !files.some((file) => file.path === path)
+    );
     const limit = AbortSignal.timeout(PATIENCE + 1000 * bytes / SLOWEST);
     try {
       const done = await commit({
         repo,
         title: message,
-        operations: files.map((file) => ({ operation: "addOrUpdate" as const, ...file })),
+        operations: [
+          ...files.map((file) => ({ operation: "addOrUpdate" as const, ...file })),
+          ...stale.map((path) => ({ operation: "delete" as const, path })),
+        ],
         accessToken: access.token,
         hubUrl: access.hubUrl,
         fetch: access.fetch,

@@ -63,6 +63,22 @@ Deno.test("a directory becomes one commit, which can be downloaded by its id", (
     assert.equal((await Deno.stat(join(again, "model.safetensors"))).size, 3_000_000);
   }));
 
+Deno.test("weights that were split in another way do not stay beside the new ones", () =>
+  withUpload(async (directory, hub, options) => {
+    const old = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    const content = new TextEncoder().encode("old");
+    for (const path of [...old, "model.safetensors.index.json", "consolidated.safetensors"]) {
+      hub.files.set(path, content);
+    }
+    await uploadToHub(directory, NAME, "step 1", options);
+    assert.deepEqual([...hub.files.keys()].sort(), [
+      "README.md",
+      "config.json",
+      "consolidated.safetensors",
+      "model.safetensors",
+    ]);
+  }));
+
 Deno.test("large files that the Hub has are not sent again, failures are repeated", () =>
   withUpload(async (directory, hub, options) => {
     hub.failingCommits = 2;

@@ -1,9 +1,9 @@
 /** Where a run's model files are: docs/protocol/client-lifecycle.md section 4. */
 import type { HubRepo } from "../../protocol/coordinator_state.ts";
 import { readConfigText } from "../model/model_directory.ts";
+import { selectModelFiles } from "../model/select_model_files.ts";
 import { weightFiles } from "../model/weight_files.ts";
 import { type HubOptions, hubSnapshot, type Selection } from "./hub_download.ts";
-import type { HubFile } from "./hub_listing.ts";
 
 /**
  * Directory with config.json, the weights and perhaps tokenizer.json of a model: the local directory
@@ -24,16 +24,7 @@ export async function resolveModelDirectory(
 }
 
 const MODEL: Selection = {
-  select(files) {
-    const own = files.filter(({ path }) => !path.includes("/"));
-    const weights = own.filter(({ path }) => path.endsWith(".safetensors"));
-    // Some repositories hold the same weights once more under other names.
-    const standard = weights.filter(({ path }) => /^model(-\d+-of-\d+)?\.safetensors$/.test(path));
-    const settings = own.filter(({ path }) => path.endsWith(".json"));
-    const chosen = standard.length > 0 ? standard : weights;
-    const needed = chosen.length > 0 && settings.some(isConfig);
-    return needed ? [...settings, ...chosen] : [];
-  },
+  select: selectModelFiles,
   async isComplete(directory) {
     try {
       await readConfigText(directory);
@@ -44,7 +35,3 @@ const MODEL: Selection = {
     }
   },
 };
-
-function isConfig({ path }: HubFile): boolean {
-  return path === "config.json";
-}
