@@ -149,6 +149,8 @@ export class RunModel implements ModelSource {
     const peers = state.epochState.clients
       .map((client) => client.id.p2pIdentity)
       .filter((key) => key.toHex() !== own);
+    // What a client trains alone nobody else can have, so its weights are right whatever was missed.
+    if (this.#trainer && state.model.optimizer.kind === "AdamW") return this.#trainer;
     if (this.#trainer && this.#origin.kind === "epoch") {
       // Offer first: the others ask at the same time.
       this.#server.offer(this.#trainer);
@@ -215,20 +217,21 @@ export class RunModel implements ModelSource {
 }
 
 /**
- * The only form that results of this model can have, training-math.md sections 3.1 and 3.5 to 3.7.
+ * The only form that results of this model can have, training-math.md sections 3.1 and 3.5 to 3.7;
+ * those of AdamW are empty (section 4).
  *
- * @throws PsycheError `OPTIMIZER_NOT_SUPPORTED` for a run that does not use DisTrO
+ * @throws PsycheError `OPTIMIZER_NOT_SUPPORTED` for the optimizer Dummy
  */
 export function resultFormat(
   trainer: Pick<Trainer, "parameters">,
   model: Pick<Model, "optimizer">,
 ): ResultFormat {
   const { optimizer } = model;
-  if (optimizer.kind !== "Distro") {
+  if (optimizer.kind === "AdamW") return { expected: [], maxResultSize: maxDistroResultSize([]) };
+  if (optimizer.kind === "Dummy") {
     throw new PsycheError(
       "OPTIMIZER_NOT_SUPPORTED",
-      `This client trains with the Distro optimizer only, the run is configured for ` +
-        `${optimizer.kind}; ask the run's owner.`,
+      "The optimizer Dummy trains nothing; ask the run's owner for Distro or AdamW.",
     );
   }
   const expected = trainer.parameters.map(({ shape }) => {

@@ -4,6 +4,7 @@ import type { ProgramIds } from "../chain/programs.ts";
 import { PsycheError } from "../error.ts";
 import { type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
 import { NOT_LOCAL } from "../trainer/data/create_provider.ts";
+import { companyProblem } from "./single_client.ts";
 
 /** Below this balance (lamports) a client cannot pay for a few rounds: 0.001 SOL are 200 signatures. */
 const MINIMUM_BALANCE = 1_000_000;
@@ -31,6 +32,8 @@ export async function checkBeforeTraining(options: PreflightOptions): Promise<vo
     findJoinAuthorization(connection, ids, joinAuthority, wallet, authorizer),
   ]);
   const problems = unsupported(state);
+  const company = companyProblem(state, wallet.toBytes());
+  if (company !== null) problems.push(company);
   if (balance < MINIMUM_BALANCE) {
     problems.push(
       `wallet ${wallet.toBase58()} holds ${balance / 1e9} SOL and every message costs 0.000005: ` +
@@ -74,10 +77,8 @@ function unsupported({ model, config }: CoordinatorState): string[] {
   if (model.architecture !== "HfLlama" && model.architecture !== "HfAuto") {
     problems.push(`the architecture ${model.architecture} is not implemented: use another client`);
   }
-  if (model.optimizer.kind !== "Distro") {
-    problems.push(
-      `the optimizer ${model.optimizer.kind} exchanges nothing between clients: the run needs Distro`,
-    );
+  if (model.optimizer.kind === "Dummy") {
+    problems.push("the optimizer Dummy trains nothing: the run needs Distro or AdamW");
   }
   if (model.dataLocation.kind === "Local") {
     problems.push(`the data location is Local (${model.dataLocation.path}): ${NOT_LOCAL}`);

@@ -23,6 +23,7 @@ import { versionProblem } from "./preflight.ts";
 import type { SequenceSource } from "./read_ahead.ts";
 import { ResultExchange } from "./result_exchange.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
+import { companyProblem } from "./single_client.ts";
 import { Ticker } from "./ticker.ts";
 import { RoundStatistics } from "./witnessing.ts";
 
@@ -117,8 +118,8 @@ export class TrainingClient {
   /**
    * Runs until the run is finished or `signal` is aborted.
    *
-   * @throws PsycheError `CLIENT_VERSION_MISMATCH` (exit code 10), `WALLET_USED_ELSEWHERE`, and what
-   *   joining, loading the model or reading data throws
+   * @throws PsycheError `CLIENT_VERSION_MISMATCH` (exit code 10), `WALLET_USED_ELSEWHERE`,
+   *   `RUN_NEEDS_ONE_CLIENT`, and what joining, loading the model or reading data throws
    */
   async run(signal: AbortSignal): Promise<StopReason> {
     const ended = AbortSignal.any([signal, this.#end.signal]);
@@ -185,6 +186,15 @@ export class TrainingClient {
     );
   }
 
+  #failAlone(state: CoordinatorState, problem: string): void {
+    this.#fail(
+      new PsycheError(
+        "RUN_NEEDS_ONE_CLIENT",
+        `Run "${state.runId}" cannot be trained by this client: ${problem}.`,
+      ),
+    );
+  }
+
   /** Loads what can be loaded before joining, then joins; each state repeats what is still missing. */
   #prepareAndJoin(state: CoordinatorState): void {
     const { model, chain, identity } = this.#options;
@@ -196,6 +206,8 @@ export class TrainingClient {
     }
     const { nextActive } = state.clientsState;
     if (this.#joining || this.#joinedAs === nextActive || isJoined(state, identity)) return;
+    const company = companyProblem(state, identity.signer);
+    if (company !== null) return this.#failAlone(state, company);
     this.#joining = true;
     const epoch = state.progress.epoch;
     chain.join(identity, this.#end.signal)
@@ -260,6 +272,9 @@ export class TrainingClient {
     if (state.runState !== RunState.Warmup) {
       return this.#leave(state, "the model was not ready when training began");
     }
+    // Two may have joined at the same moment: the first of them goes on.
+    const company = companyProblem(state, identity.signer);
+    if (company !== null && index > 0) return this.#failAlone(state, company);
     this.#prepare(() => this.#begin(state));
   }
 

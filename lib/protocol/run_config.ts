@@ -78,6 +78,14 @@ export function parseRunConfig(text: string, fileName: string): ParsedRunConfig 
       `config.verification_percent ${config.verificationPercent} elects verifiers, a role that clients do not implement; use 0`,
     );
   }
+  const clients = Math.max(config.minClients, config.initMinClients);
+  if (model.optimizer.kind === "AdamW" && clients > 1) {
+    report.warnings.push(
+      `model.LLM.optimizer AdamW exchanges nothing, so only a run of one client can be trained with ` +
+        `it, and this one waits for ${clients}; set config.min_clients and config.init_min_clients to ` +
+        "1, or use Distro",
+    );
+  }
   return { config, model, warnings: report.warnings };
 }
 
