@@ -1,0 +1,135 @@
+/** How Google Cloud Storage is reached: its JSON API, with a token or as anybody. */
+import { join } from "node:path";
+import { PsycheError } from "../../error.ts";
+
+export interface GcsAccess {
+  fetch: typeof fetch;
+  /** OAuth access token for buckets that are not public, and for uploads. */
+  token?: string;
+  /** Default: the public service. */
+  gcsUrl?: string;
+}
+
+export interface GcsSettings {
+  /** Downloaded checkpoints go below it. */
+  cacheDirectory: string;
+  token?: string;
+  gcsUrl?: string;
+}
+
+/** Environment variable with the access token; `gcloud auth print-access-token` prints one. */
+export const GCS_TOKEN_VARIABLE = "GOOGLE_OAUTH_ACCESS_TOKEN";
+
+const GCS_URL = "https://storage.googleapis.com";
+/** Time for an answer that is a small document, milliseconds. */
+const TIMEOUT = 30_000;
+/** Listings and manifests are smaller. */
+const MAX_DOCUMENT_BYTES = 16 << 20;
+
+/**
+ * `GOOGLE_OAUTH_ACCESS_TOKEN`, `STORAGE_EMULATOR_HOST` (another service), and where the cache is:
+ * docs/protocol/client-lifecycle.md section 8.4.
+ *
+ * @param environment looks a variable up
+ */
+export function gcsFromEnvironment(
+  environment: (name: string) => string | undefined,
+): GcsSettings {
+  const base = environment("HF_HOME") || environment("XDG_CACHE_HOME") ||
+    join(environment("HOME") || environment("USERPROFILE") || ".", ".cache");
+  const host = environment("STORAGE_EMULATOR_HOST")?.replace(/\/+$/, "");
+  return {
+    cacheDirectory: join(base, "psyche", "gcs"),
+    token: environment(GCS_TOKEN_VARIABLE)?.trim() || undefined,
+    gcsUrl: host ? (/^https?:/.test(host) ? host : `http://${host}`) : undefined,
+  };
+}
+
+/** Address of a request below the bucket, e.g. `/o`. */
+export function bucketUrl({ gcsUrl = GCS_URL }: GcsAccess, bucket: string, rest: string): string {
+  return `${gcsUrl}/storage/v1/b/${encodeURIComponent(bucket)}${rest}`;
+}
+
+/** Address of an object's content, of one generation when that is given. */
+export function contentUrl(
+  access: GcsAccess,
+  bucket: string,
+  name: string,
+  generation?: string,
+): string {
+  const query = generation === undefined ? "" : `&generation=${generation}`;
+  return bucketUrl(access, bucket, `/o/${encodeURIComponent(name)}?alt=media${query}`);
+}
+
+/** Address to send an object's content to in one request. */
+export function uploadUrl({ gcsUrl = GCS_URL }: GcsAccess, bucket: string, name: string): string {
+  const query = new URLSearchParams({ uploadType: "media", name });
+  return `${gcsUrl}/upload/storage/v1/b/${encodeURIComponent(bucket)}/o?${query}`;
+}
+
+/**
+ * One request.
+ *
+ * @throws PsycheError `GCS_ACCESS_DENIED`, `GCS_NOT_FOUND`, `GCS_UNAVAILABLE` (worth another try)
+ */
+export async function gcsRequest(
+  url: string,
+  init: RequestInit,
+  { fetch, token }: GcsAccess,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const headers = new Headers(init.headers);
+  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+  let response: Response;
+  try {
+    response = await fetch(url, { ...init, headers, signal: signal ?? null });
+  } catch (cause) {
+    throw new PsycheError(
+      "GCS_UNAVAILABLE",
+      `${url} cannot be reached; check the connection.`,
+      { cause },
+    );
+  }
+  const { ok, status } = response;
+  if (ok) return response;
+  await response.body?.cancel();
+  const [kind, next] = status === 401 || status === 403
+    ? ["ACCESS_DENIED", `set ${GCS_TOKEN_VARIABLE} to a token that is valid and allowed to`]
+    : status === 404
+    ? ["NOT_FOUND", "check bucket and prefix"]
+    : ["UNAVAILABLE", "try again later"];
+  throw new PsycheError(`GCS_${kind}`, `${url} answers with status ${status}; ${next}.`);
+}
+
+/** A small JSON document with the headers that came along. @throws as `gcsRequest` */
+export async function gcsDocument(
+  url: string,
+  access: GcsAccess,
+  signal?: AbortSignal,
+): Promise<{ document: unknown; headers: Headers }> {
+  const limit = AbortSignal.timeout(TIMEOUT);
+  const stop = signal ? AbortSignal.any([signal, limit]) : limit;
+  const headers = { "accept-encoding": "identity" };
+  const response = await gcsRequest(url, { headers }, access, stop);
+  const bytes: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const part of response.body ?? []) {
+      length += part.length;
+      if (length > MAX_DOCUMENT_BYTES) {
+        throw new Error(`more than ${MAX_DOCUMENT_BYTES} bytes came`);
+      }
+      bytes.push(part);
+    }
+    const text = await new Blob(bytes as BlobPart[]).text();
+    return { document: JSON.parse(text), headers: response.headers };
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new PsycheError(
+      "GCS_UNAVAILABLE",
+      `The answer of ${url} cannot be used (${reason}); try again later.`,
+      { cause },
+    );
+  }
+}
