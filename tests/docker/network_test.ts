@@ -1,187 +1,133 @@
-/** Real containers: a network of clients trains, and survives what happens to containers. */
+/** Three clients in containers train, and survive what happens to containers; docs/protocol/docker.md section 7. */
 import assert from "node:assert/strict";
-import { dockerOutput } from "../../lib/container/docker.ts";
-import type { TimedEvent } from "../../lib/events/event.ts";
-import { ClientState, RunState } from "../../lib/protocol/coordinator_state.ts";
+import bs58 from "bs58";
+import { RunState } from "../../lib/protocol/coordinator_state.ts";
 import { ContainerNetwork } from "./container_network.ts";
 import { withoutEngine } from "./engine.ts";
-
-/**
- * Weights by epoch and round, as one client reports them while it is part of the epoch. One that woke up
- * after it was dropped still works off what it had begun; those weights it throws away.
- */
-function weights(events: TimedEvent[]): Map<string, string> {
-  const left = new Set<number>();
-  const found = new Map<string, string>();
-  for (const event of events) {
-    if (event.type === "left_epoch") left.add(event.epoch);
-    if (event.type !== "applied" || left.has(event.epoch)) continue;
-    found.set(`${event.epoch}/${event.round}`, event.weights_sha256);
-  }
-  return found;
-}
-
-/** Mean loss of all clients by step, in order. */
-function losses(clients: TimedEvent[][]): number[] {
-  const byStep = new Map<number, number[]>();
-  for (const event of clients.flat()) {
-    if (event.type !== "trained") continue;
-    byStep.set(event.step, [...byStep.get(event.step) ?? [], event.loss]);
-  }
-  return [...byStep.entries()].sort(([a], [b]) => a - b)
-    .map(([, values]) => values.reduce((sum, value) => sum + value) / values.length);
-}
-
-/** How many rounds had weights from several clients; fails when they differ. */
-function agreement(clients: TimedEvent[][]): number {
-  const all = clients.map(weights);
-  let compared = 0;
-  for (const round of new Set(all.flatMap((one) => [...one.keys()]))) {
-    const seen = all.flatMap((one) => one.get(round) ?? []);
-    assert.equal(new Set(seen).size, 1, `weights after round ${round} differ: ${seen}`);
-    if (seen.length > 1) compared++;
-  }
-  return compared;
-}
-
-function mean(values: number[]): number {
-  return values.reduce((sum, value) => sum + value) / values.length;
-}
+import { agreement, lossesByStep, mean } from "./training_report.ts";
 
 Deno.test({
   name: "a network in containers trains, and goes on when clients are paused, killed and started",
   ignore: withoutEngine,
   async fn(t) {
-    await using network = await ContainerNetwork.start(3);
-    const everybody = () => Promise.all([1, 2, 3].map((number) => network.events(number)));
-    const signer = async (number: number) =>
-      (await network.events(number)).findLast((event) => event.type === "joined")?.client;
+    await using network = await ContainerNetwork.start({ clients: 3 });
+    const [first, second, third] = network.clients;
+    const everybody = () => Promise.all(network.clients.map((client) => client.allEvents()));
 
     await t.step("three clients train, with falling loss and equal weights", async () => {
       const clients = await network.until("ten common rounds", 180, async () => {
         const clients = await everybody();
         return agreement(clients) >= 10 && clients;
       });
-      const loss = losses(clients);
-      const [first, last] = [mean(loss.slice(0, 3)), mean(loss.slice(-3))];
-      console.log(`loss ${first.toFixed(3)} -> ${last.toFixed(3)} in ${loss.length} steps`);
-      assert.ok(last < first - 0.3, `${first} -> ${last}`);
-      assert.equal((await network.state()).epochState.clients.length, 3);
+      const loss = lossesByStep(clients);
+      const [before, after] = [mean(loss.slice(0, 3)), mean(loss.slice(-3))];
+      console.log(`loss ${before.toFixed(3)} -> ${after.toFixed(3)} in ${loss.length} steps`);
+      assert.ok(after < before - 0.3, `${before} -> ${after}`);
+      assert.equal(network.state.epochState.clients.length, 3);
     });
 
     await t.step("containers are healthy, without rights and without secrets", async () => {
       await network.until("three healthy containers", 30, async () => {
-        const states = await Promise.all(
-          [1, 2, 3].map((number) => network.inspect(number, "{{.State.Health.Status}}")),
-        );
+        const format = "{{.State.Health.Status}}";
+        const states = await Promise.all(network.clients.map((client) => client.inspect(format)));
         return states.every((state) => state === "healthy");
       });
       const [readOnly, user, env] = await Promise.all(
-        ["{{.HostConfig.ReadonlyRootfs}}", "{{.Config.User}}", "{{json .Config.Env}}"].map((
-          format,
-        ) => network.inspect(1, format)),
+        ["{{.HostConfig.ReadonlyRootfs}}", "{{.Config.User}}", "{{json .Config.Env}}"]
+          .map((format) => first.inspect(format)),
       );
       assert.deepEqual([readOnly, user], ["true", "psyche"]);
       assert.doesNotMatch(env, /PRIVATE_KEY/);
       // A key is an array of 64 numbers.
-      assert.doesNotMatch(await network.inspect(1, "{{json .}}"), /(\d+,\s*){60}/);
-    });
-
-    await t.step("a client killed in a round is dropped, and the others go on", async () => {
-      await network.until(
-        "a round",
-        60,
-        async () => (await network.state()).runState === RunState.RoundTrain,
-      );
-      const before = await network.state();
-      await dockerOutput(["kill", network.client(3)]);
-      await network.until("three more steps without it", 120, async () => {
-        const { progress, epochState } = await network.state();
-        const gone = epochState.clients.every(({ state }) => state === ClientState.Healthy)
-          ? epochState.clients.length <= 2
-          : epochState.clients.some(({ state }) => state !== ClientState.Healthy);
-        return gone && progress.step >= before.progress.step + 3;
-      });
-      assert.equal(await network.inspect(3, "{{.State.ExitCode}}"), "137");
-      for (const number of [1, 2]) {
-        assert.equal(await network.inspect(number, "{{.State.Running}}"), "true");
-      }
-      agreement(await everybody());
+      assert.doesNotMatch(await first.inspect("{{json .}}"), /(\d+,\s*){60}/);
     });
 
     await t.step(
-      "started again it joins the next epoch and takes the model from peers",
+      "5: a client killed in a round is reported and dropped; the others go on",
       async () => {
-        const lived = (await network.events(3)).length;
-        await dockerOutput(["start", network.client(3)]);
-        const source = await network.until("the model from peers", 200, async () => {
-          const news = (await network.events(3)).slice(lived);
-          const loaded = news.find((event) => event.type === "model_loaded");
-          return loaded?.type === "model_loaded" && loaded.source;
-        });
-        console.log(`model from ${source}`);
-        await network.until("its weights again equal to those of others", 120, async () => {
-          const [one, , three] = await everybody();
-          return agreement([one, three.slice(lived)]) >= 2;
-        });
-      },
-    );
-
-    await t.step("a paused client comes back by itself", async () => {
-      const epoch = (await network.state()).progress.epoch;
-      await dockerOutput(["pause", network.client(2)]);
-      const before = (await network.state()).progress.step;
-      await network.until(
-        "steps without it",
-        120,
-        async () => (await network.state()).progress.step >= before + 3,
-      );
-      await dockerOutput(["unpause", network.client(2)]);
-      await network.until(
-        "it trains in a later epoch",
-        240,
-        async () =>
-          (await network.events(2)).some((event) =>
-            event.type === "trained" && event.epoch > epoch
-          ),
-      );
-      agreement(await everybody());
-    });
-
-    await t.step(
-      "the owner, a container too, pauses and resumes the run; nobody crashes",
-      async () => {
-        const owner = (...args: string[]) =>
-          network.compose(
-            ...["run", "--rm", "--no-deps", "psyche-run-owner", "set-paused"],
-            ...["--wallet-private-key-path", "/data/keys/run-owner.json", ...args],
-          );
-        await owner();
-        await network.until(
-          "a halted run",
+        const { epochState, progress } = await network.until(
+          "a later round of three",
           120,
-          async () => (await network.state()).runState === RunState.Paused,
+          (state) =>
+            state.runState === RunState.RoundTrain && state.epochState.clients.length === 3 &&
+            state,
         );
-        const { progress } = await network.state();
-        await owner("--resume");
+        const wallet = await third.wallet();
+        await third.kill();
         await network.until(
-          "steps after the pause",
-          240,
-          async () => (await network.state()).progress.step >= progress.step + 2,
+          "three more steps without it",
+          120,
+          (state) =>
+            state.epochState.clients.length === 2 && state.progress.step > progress.step + 2,
         );
-        for (const number of [1, 2, 3]) {
-          assert.equal(await network.inspect(number, "{{.State.Running}}"), "true");
+        assert.equal(await third.inspect("{{.State.ExitCode}}"), "137");
+        const [lost] = network.state.epochState.exitedClients;
+        assert.equal(bs58.encode(lost.id.signer), wallet);
+        // The chain takes one report and refuses the other.
+        for (const client of [first, second]) {
+          const reports = await client.eventsOf("unhealthy");
+          assert.equal(reports.length, 1, JSON.stringify(reports));
+          assert.equal(reports[0].client, lost.id.signer.toHex().slice(0, 8));
+          const untrained = await client.eventsOf("untrained_batch");
+          assert.ok(untrained.length <= 3, JSON.stringify(untrained));
         }
+        assert.equal(epochState.startTimestamp, network.state.epochState.startTimestamp);
+        await network.assertNobodyCrashed();
         agreement(await everybody());
       },
     );
 
+    await t.step(
+      "started again it joins the next epoch and takes the model from peers",
+      async () => {
+        await third.start();
+        const loaded = await network.until(
+          "the model",
+          200,
+          async () => (await third.eventsOf("model_loaded"))[0],
+        );
+        assert.equal(loaded.source, "peers");
+        await network.until(
+          "its weights again equal to those of others",
+          120,
+          async () => agreement([await first.events(), await third.events()]) >= 2,
+        );
+      },
+    );
+
+    await t.step("a paused client comes back by itself", async () => {
+      const { epoch, step } = network.state.progress;
+      await second.pause();
+      await network.until("steps without it", 120, ({ progress }) => progress.step >= step + 3);
+      await second.unpause();
+      await network.until(
+        "it trains in a later epoch",
+        240,
+        async () => (await second.eventsOf("trained")).some((event) => event.epoch > epoch),
+      );
+      agreement(await everybody());
+    });
+
+    await t.step("the owner, a container too, pauses and resumes the run", async () => {
+      await network.owner("set-paused");
+      await network.until("a halted run", 120, ({ runState }) => runState === RunState.Paused);
+      const { step } = network.state.progress;
+      await network.owner("set-paused", "--resume");
+      await network.until(
+        "steps after the pause",
+        240,
+        ({ progress }) => progress.step >= step + 2,
+      );
+      await network.assertNobodyCrashed();
+      agreement(await everybody());
+    });
+
     await t.step("asked to stop, a client leaves politely", async () => {
-      const client = await signer(2);
-      await dockerOutput(["stop", "--time", "30", network.client(2)]);
-      assert.equal(await network.inspect(2, "{{.State.ExitCode}}"), "0");
-      const last = (await network.events(2)).at(-1);
-      assert.deepEqual([last?.type, last?.client], ["stopped", client]);
+      const wallet = await second.wallet();
+      await second.stop();
+      assert.equal(await second.inspect("{{.State.ExitCode}}"), "0");
+      const last = (await second.events()).at(-1);
+      assert.deepEqual([last?.type, last?.client], ["stopped", wallet]);
     });
   },
 });
