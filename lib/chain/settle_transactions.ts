@@ -12,10 +12,13 @@ export type Settlement =
 
 export interface SettleOptions {
   onSettled?: (signed: SignedBytes, settlement: Settlement) => void;
+  /** Told when a node says that a transaction can never run. What these two throw ends the waiting. */
+  onRefused?: (err: unknown, logs: string[]) => void;
+  /** Requests at the same time. Default 16. */
+  concurrency?: number;
   signal?: AbortSignal;
 }
 
-const CONCURRENCY = 16;
 /** Statuses of one request, as nodes limit it. */
 const STATUS_BATCH = 256;
 const FIRST_POLL_MILLIS = 60;
@@ -36,7 +39,7 @@ export async function settleTransactions(
   transactions: SignedBytes[],
   options: SettleOptions = {},
 ): Promise<Settlement[]> {
-  const { signal, onSettled } = options;
+  const { signal, onSettled, concurrency = 16 } = options;
   const settled = new Map<string, Settlement>();
   const looksAfterExpiry = new Map<string, number>();
   const settle = (signed: SignedBytes, settlement: Settlement) => {
@@ -51,16 +54,7 @@ export async function settleTransactions(
   while (waiting().length > 0) {
     signal?.throwIfAborted();
     try {
-      if (Date.now() - lastSent >= REBROADCAST_MILLIS) {
-        // A transaction past its height is not sent again, only looked for.
-        const height = await connection.getBlockHeight();
-        const alive = waiting().filter((signed) => height <= signed.lastValidBlockHeight);
-        for (const { signature } of waiting().filter((signed) => !alive.includes(signed))) {
-          looksAfterExpiry.set(signature, (looksAfterExpiry.get(signature) ?? 0) + 1);
-        }
-        await forEachBounded(alive, (signed) => broadcast(connection, signed, signal));
-        lastSent = Date.now();
-      }
+      // Looked for before anything is sent: what an attempt that broke off has sent need not go out again.
       for (const [signed, status] of await statuses(connection, waiting(), looksAfterExpiry)) {
         if (status) settle(signed, { kind: "landed", ...status });
         else if ((looksAfterExpiry.get(signed.signature) ?? 0) >= LOOKS_AFTER_EXPIRY) {
@@ -68,6 +62,20 @@ export async function settleTransactions(
         }
       }
       lastAnswer = Date.now();
+      if (waiting().length > 0 && Date.now() - lastSent >= REBROADCAST_MILLIS) {
+        // A transaction past its height is not sent again, only looked for.
+        const height = await connection.getBlockHeight();
+        const alive = waiting().filter((signed) => height <= signed.lastValidBlockHeight);
+        for (const { signature } of waiting().filter((signed) => !alive.includes(signed))) {
+          looksAfterExpiry.set(signature, (looksAfterExpiry.get(signature) ?? 0) + 1);
+        }
+        await forEachBounded(
+          alive,
+          concurrency,
+          (signed) => broadcast(connection, signed, options),
+        );
+        lastSent = Date.now();
+      }
     } catch (error) {
       signal?.throwIfAborted();
       if (!isOutage(error)) throw error;
@@ -104,7 +112,11 @@ async function statuses(
 }
 
 /** What the node says against it shows up as a missing status, too; only a broken node is an error. */
-async function broadcast(connection: Connection, { bytes }: SignedBytes, signal?: AbortSignal) {
+async function broadcast(
+  connection: Connection,
+  { bytes }: SignedBytes,
+  { signal, onRefused }: SettleOptions,
+): Promise<void> {
   signal?.throwIfAborted();
   const base64 = btoa(String.fromCharCode(...bytes));
   const options = { encoding: "base64", skipPreflight: true, maxRetries: 0 };
@@ -114,15 +126,28 @@ async function broadcast(connection: Connection, { bytes }: SignedBytes, signal?
     // Too fast for this cluster: it goes out again with the next rebroadcast.
     if (error instanceof PsycheError && error.code === "RPC_RATE_LIMITED") return;
     if (!(error instanceof RpcError)) throw error;
+    const { err, logs = [] } = (error.data ?? {}) as { err?: unknown; logs?: string[] };
+    // Already there, or a node that is a little behind: both become clear with time.
+    if (!err || err === "AlreadyProcessed" || err === "BlockhashNotFound") return;
+    onRefused?.(err, logs);
   }
 }
 
-async function forEachBounded<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
+async function forEachBounded<T>(
+  items: T[],
+  concurrency: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const worker = async () => {
-    while (next < items.length) await work(items[next++]);
+    try {
+      while (next < items.length) await work(items[next++]);
+    } catch (error) {
+      next = items.length; // the other workers stop as well
+      throw error;
+    }
   };
-  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
 }
 
 function isOutage(error: unknown): boolean {

@@ -9,8 +9,7 @@ import bs58 from "bs58";
 import { PsycheError } from "../error.ts";
 import { BUFFER_HEADER_BYTES, LOADER_V3, writeData } from "./loader_v3.ts";
 import { transactionFailure } from "./program_error.ts";
-import { RpcError, rpcRequest } from "./rpc.ts";
-import { sleep } from "./sleep.ts";
+import { settleTransactions } from "./settle_transactions.ts";
 import { MAX_TRANSACTION_BYTES } from "./transaction.ts";
 
 export interface WriteBufferOptions {
@@ -25,19 +24,15 @@ export interface WriteBufferOptions {
   signal?: AbortSignal;
 }
 
+/** Requests at the same time. */
 const CONCURRENCY = 32;
-/** Statuses of one request, as nodes limit it. */
-const STATUS_BATCH = 256;
-const FIRST_POLL_MILLIS = 100;
-const LAST_POLL_MILLIS = 2000;
-const REBROADCAST_MILLIS = 3000;
 /** Rounds of "write what differs, read back" before giving up. */
 const MAX_ROUNDS = 5;
 
 /**
  * Bring the buffer's content to `so`, writing only the chunks that differ from what is there.
  * @returns the number of write transactions that landed
- * @throws TransactionFailedError, PsycheError BUFFER_INCOMPLETE, RPC_...
+ * @throws TransactionFailedError, PsycheError BUFFER_INCOMPLETE, TRANSACTION_UNCERTAIN, RPC_...
  */
 export async function writeBuffer(options: WriteBufferOptions): Promise<number> {
   const { connection, buffer, so, onProgress } = options;
@@ -81,71 +76,25 @@ async function writeChunks(
   const { connection, buffer, so, signal } = options;
   let pending = offsets;
   while (pending.length > 0) {
-    signal?.throwIfAborted();
     const { blockhash, lastValidBlockHeight } = await connection.getLatestBlockhash();
     const hash = bs58.decode(blockhash);
-    const sent: { offset: number; signature: string; base64: string }[] = [];
-    await forEachBounded(pending, async (offset) => {
-      signal?.throwIfAborted();
+    const signed = await Promise.all(pending.map(async (offset) => {
       const data = writeData(offset, so.subarray(offset, offset + chunkBytes));
-      const signed = await signers.sign(buffer, hash, data);
-      sent.push({ offset, ...signed });
-      await broadcast(connection, signed.base64, options);
+      return { ...await signers.sign(buffer, hash, data), lastValidBlockHeight };
+    }));
+    const settlements = await settleTransactions(connection, signed, {
+      signal,
+      concurrency: CONCURRENCY,
+      onSettled(_, settlement) {
+        if (settlement.kind === "expired") return;
+        if (settlement.err) throw writeFailure(settlement.err, options, []);
+        onLanded();
+      },
+      onRefused(err, logs) {
+        throw writeFailure(err, options, logs);
+      },
     });
-
-    let waiting = sent;
-    let lastSent = Date.now();
-    let pollMillis = FIRST_POLL_MILLIS;
-    while (waiting.length > 0) {
-      waiting = await stillWaiting(waiting, options, onLanded);
-      if (waiting.length === 0) break;
-      await sleep(pollMillis, signal);
-      pollMillis = Math.min(LAST_POLL_MILLIS, pollMillis * 1.5);
-      if (Date.now() - lastSent < REBROADCAST_MILLIS) continue;
-      lastSent = Date.now();
-      if (await connection.getBlockHeight() > lastValidBlockHeight) break;
-      await forEachBounded(waiting, ({ base64 }) => broadcast(connection, base64, options));
-    }
-    pending = waiting.map(({ offset }) => offset);
-  }
-}
-
-async function stillWaiting<T extends { signature: string }>(
-  sent: T[],
-  options: WriteBufferOptions,
-  onLanded: () => void,
-): Promise<T[]> {
-  const waiting: T[] = [];
-  for (let start = 0; start < sent.length; start += STATUS_BATCH) {
-    const batch = sent.slice(start, start + STATUS_BATCH);
-    const signatures = batch.map(({ signature }) => signature);
-    const { value } = await options.connection.getSignatureStatuses(signatures);
-    batch.forEach((item, i) => {
-      const status = value[i];
-      if (!status || status.confirmationStatus === "processed") waiting.push(item);
-      else if (status.err) throw writeFailure(status.err, options, []);
-      else onLanded();
-    });
-  }
-  return waiting;
-}
-
-async function broadcast(
-  connection: Connection,
-  base64: string,
-  options: WriteBufferOptions,
-): Promise<void> {
-  try {
-    const how = { encoding: "base64", skipPreflight: true, maxRetries: 0 };
-    await rpcRequest(connection, "sendTransaction", [base64, how]);
-  } catch (error) {
-    // Too fast for this cluster: the chunk goes out again with the next rebroadcast.
-    if (error instanceof PsycheError && error.code === "RPC_RATE_LIMITED") return;
-    if (!(error instanceof RpcError)) throw error;
-    const data = error.data as { err?: unknown; logs?: string[] } | undefined;
-    if (data?.err === "AlreadyProcessed" || data?.err === "BlockhashNotFound") return;
-    if (!data?.err) throw error;
-    throw writeFailure(data.err, options, data.logs ?? []);
+    pending = pending.filter((_, i) => settlements[i].kind === "expired");
   }
 }
 
@@ -158,19 +107,6 @@ function writeFailure(err: unknown, options: WriteBufferOptions, logs: string[])
   });
 }
 
-async function forEachBounded<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    try {
-      while (next < items.length) await work(items[next++]);
-    } catch (error) {
-      next = items.length; // the other workers stop as well
-      throw error;
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
-}
-
 interface TransactionSigners {
   /** Bytes of a write transaction besides the program's. */
   overheadBytes: number;
@@ -178,7 +114,7 @@ interface TransactionSigners {
     buffer: PublicKey,
     blockhash: Uint8Array,
     data: Uint8Array,
-  ): Promise<{ signature: string; base64: string }>;
+  ): Promise<{ signature: string; bytes: Uint8Array }>;
 }
 
 /** Compute limit of a write; the loader takes 2370 units. */
@@ -222,10 +158,10 @@ async function transactionSigners(options: WriteBufferOptions): Promise<Transact
       const signatures = await Promise.all(
         signingKeys.map((key) => crypto.subtle.sign("Ed25519", key, message)),
       );
-      const bytes = [count, ...signatures.flatMap((s) => [...new Uint8Array(s)]), ...message];
+      const parts = signatures.flatMap((signature) => [...new Uint8Array(signature)]);
       return {
         signature: bs58.encode(new Uint8Array(signatures[0])),
-        base64: btoa(String.fromCharCode(...bytes)),
+        bytes: Uint8Array.from([count, ...parts, ...message]),
       };
     },
   };

@@ -18,14 +18,21 @@ export async function airdropUpTo(
 ): Promise<number> {
   const missing = targetLamports - await connection.getBalance(address);
   if (missing <= 0) return 0;
+  let signature: string;
   try {
-    await connection.requestAirdrop(address, missing);
+    signature = await connection.requestAirdrop(address, missing);
   } catch (error) {
     signal?.throwIfAborted();
     throw airdropError(error, address, missing);
   }
-  // The balance is what counts, so it is what is waited for.
-  await waitUntil(async () => await connection.getBalance(address) >= targetLamports, {
+  // The balance is what counts; but somebody may spend from it meanwhile.
+  const isThere = async () => {
+    if (await connection.getBalance(address) >= targetLamports) return true;
+    const { value: [status] } = await connection.getSignatureStatuses([signature]);
+    if (status?.err) throw airdropError(new Error(JSON.stringify(status.err)), address, missing);
+    return status !== null && status.confirmationStatus !== "processed";
+  };
+  await waitUntil(isThere, {
     what: `the airdrop to ${address.toBase58()}`,
     timeoutMillis: 60_000,
     signal,
