@@ -17,20 +17,25 @@ export function companyProblem(state: CoordinatorState, signer: Uint8Array): str
     return `the optimizer AdamW exchanges nothing, so one client has to train alone, but the run ` +
       `waits for ${needed}: its owner can set min_clients and init_min_clients to 1, or use Distro`;
   }
-  const [other] = otherMembers(state, signer);
+  const [other] = othersBefore(state, signer);
   if (other === undefined) return null;
   return `the optimizer AdamW exchanges nothing, so one client has to train alone, and client ` +
     `${other.toHex().slice(0, 8)} takes part already: wait until it has left, or ask the owner ` +
     "for the optimizer Distro";
 }
 
-/** Wallets of those who take part or will in the next epoch, without `signer`. */
-function otherMembers(state: CoordinatorState, signer: Uint8Array): Uint8Array[] {
+/**
+ * Wallets of those who came before `signer`, in the epoch that runs or for the next one. Who is a member
+ * already goes on, whoever comes later, so of two who join at once exactly one is turned away.
+ */
+function othersBefore(state: CoordinatorState, signer: Uint8Array): Uint8Array[] {
   const { runState, epochState } = state;
-  const inEpoch = !isHalted(runState) && runState !== RunState.WaitingForMembers;
+  const isEpoch = !isHalted(runState) && runState !== RunState.WaitingForMembers;
   const present = epochState.clients
-    .filter((client) => inEpoch && client.state === ClientState.Healthy)
+    .filter((client) => isEpoch && client.state === ClientState.Healthy)
     .map((client) => client.id.signer);
   const pending = pendingClients(state).map((client) => client.signer);
-  return [...present, ...pending].filter((other) => !equalBytes(other, signer));
+  const members = [...present, ...pending];
+  const own = members.findIndex((member) => equalBytes(member, signer));
+  return own < 0 ? members : members.slice(0, own);
 }

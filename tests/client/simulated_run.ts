@@ -2,7 +2,7 @@ import type { ClientEvent, TimedEvent } from "../../lib/events/event.ts";
 import { RunMonitor } from "../../lib/events/run_monitor.ts";
 import { RunModel } from "../../lib/client/model_source.ts";
 import { type StopReason, TrainingClient } from "../../lib/client/training_client.ts";
-import type { CoordinatorState } from "../../lib/protocol/coordinator_state.ts";
+import type { CoordinatorState, Optimizer } from "../../lib/protocol/coordinator_state.ts";
 import { emptyCoordinatorState } from "../../lib/protocol/empty_state.ts";
 import { updateRun } from "../../lib/protocol/transitions.ts";
 import { createFaults } from "./faults.ts";
@@ -17,6 +17,8 @@ export interface SimulatedRunOptions {
   minClients?: number;
   /** Of the run and of every client at the start; `test` when absent. */
   clientVersion?: string;
+  /** DisTrO when absent. */
+  optimizer?: Optimizer;
   /** Cluster seconds. */
   epochTime?: number;
   lostMessages?: number;
@@ -90,6 +92,7 @@ export class SimulatedRun {
           new SimulatedTrainer(
             duration,
             "parameters" in options.model ? options.model.parameters : undefined,
+            options.optimizer,
           ),
         ),
       resolveDirectory: () => Promise.resolve("simulated"),
@@ -178,7 +181,7 @@ function initialState(options: SimulatedRunOptions): CoordinatorState {
       dataType: "Pretraining",
       dataLocation: { kind: "Dummy" },
       lrSchedule: { kind: "Constant", baseLr: 0.01, warmupInitLr: 0, warmupSteps: 0 },
-      optimizer: SIMULATED_OPTIMIZER,
+      optimizer: options.optimizer ?? SIMULATED_OPTIMIZER,
     },
   });
   return state;

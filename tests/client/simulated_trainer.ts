@@ -26,7 +26,7 @@ export const SIMULATED_OPTIMIZER: Optimizer = {
 /**
  * A trainer without a model: its "gradient" is a hash of its weights and its data. The update is the
  * real DisTrO apply, so two clients that apply different results, or the same ones in another state,
- * end with different weights.
+ * end with different weights. With AdamW it changes its weights when it trains.
  */
 export class SimulatedTrainer implements Trainer {
   readonly numParameters = 128n;
@@ -36,14 +36,17 @@ export class SimulatedTrainer implements Trainer {
   readonly files = { config: "simulated", tokenizer: null };
   readonly weights = new Map<string, Float32Array<ArrayBuffer>>();
   readonly #duration: () => number;
+  readonly #optimizer: Optimizer;
   #nonce = 0;
 
   /** @param duration wall milliseconds that training a batch takes */
   constructor(
     duration: () => number,
     weights?: ReadonlyMap<string, Float32Array<ArrayBuffer>>,
+    optimizer = SIMULATED_OPTIMIZER,
   ) {
     this.#duration = duration;
+    this.#optimizer = optimizer;
     for (const { name } of this.parameters) {
       this.weights.set(name, weights?.get(name)?.slice() ?? new Float32Array(64).fill(1));
     }
@@ -56,6 +59,12 @@ export class SimulatedTrainer implements Trainer {
       new TextEncoder().encode(await this.weightsSha256()),
       new Uint8Array(request.tokens.buffer),
     );
+    if (this.#optimizer.kind === "AdamW") {
+      for (const weights of this.weights.values()) {
+        weights.forEach((_, i) => weights[i] += (noise[i % 32] - 128) * request.lr);
+      }
+      return { loss: 1, result: [], nonce: this.#nonce++, milliseconds: 1 };
+    }
     const result: DistroResult = this.parameters.map(({ shape }, p) => {
       const { blocks, k, totalk, xshape } = distroLayout(shape, HYPER);
       const indices = new Int32Array(blocks * k);
@@ -82,7 +91,11 @@ export class SimulatedTrainer implements Trainer {
       ...parameter,
       data: this.weights.get(parameter.name)!,
     }));
-    applyResults(data, request.results, request.lr, HYPER);
+    if (this.#optimizer.kind === "Distro") {
+      applyResults(data, request.results, request.lr, HYPER);
+    } else if (request.results.some((result) => result.length > 0)) {
+      throw new Error("AdamW got results to apply");
+    }
     return { weightsSha256: await this.weightsSha256(), milliseconds: 0 };
   }
 
