@@ -4,6 +4,7 @@
  */
 import { PsycheError } from "../error.ts";
 import type { Optimizer as OptimizerSettings } from "../protocol/coordinator_state.ts";
+import { AdamWMoments } from "./kernels/adamw_moments.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { DistroResult } from "./trainer.ts";
@@ -14,42 +15,29 @@ export function createAdamW(
   { betas: [beta1, beta2], eps, weightDecay }: AdamWSettings,
   parameters: readonly Parameter[],
 ): Optimizer {
-  const moments = parameters.map(({ data }) => ({
-    first: new Float32Array(data.length),
-    second: new Float32Array(data.length),
-  }));
+  const weights = parameters.map(({ data }) => data);
+  const moments = new AdamWMoments(weights.map(({ length }) => length));
   let steps = 0;
   return {
     reset() {
       steps = 0;
-      for (const { first, second } of moments) {
-        first.fill(0);
-        second.fill(0);
-      }
+      moments.reset();
     },
-    lookAhead() {},
-    restore() {},
-    step({ gradients, lr }) {
+    lookAhead: () => parameters,
+    step({ gradients, clip, lr }) {
       steps++;
-      const rate = lr / (1 - beta1 ** steps);
-      const correction = 1 / Math.sqrt(1 - beta2 ** steps);
-      const keep = 1 - lr * weightDecay;
-      parameters.forEach(({ name, data }, p) => {
-        const gradient = gradients.get(name)!;
-        const { first, second } = moments[p];
-        for (let i = 0; i < data.length; i++) {
-          const g = gradient[i];
-          const m = beta1 * first[i] + (1 - beta1) * g;
-          const v = beta2 * second[i] + (1 - beta2) * g * g;
-          first[i] = m;
-          second[i] = v;
-          data[i] = data[i] * keep - rate * m / (Math.sqrt(v) * correction + eps);
-        }
+      moments.step(weights, parameters.map(({ name }) => gradients.get(name)!), {
+        beta1,
+        beta2,
+        rate: lr / (1 - beta1 ** steps),
+        correction: 1 / Math.sqrt(1 - beta2 ** steps),
+        eps,
+        keep: 1 - lr * weightDecay,
+        clip,
       });
-      return Promise.resolve([]);
+      return [];
     },
     apply: refuseResults,
-    release: () => Promise.resolve(),
   };
 }
 

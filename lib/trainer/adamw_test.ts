@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createAdamW } from "./adamw.ts";
 
-Deno.test("AdamW follows its definition, with bias correction and decoupled decay", async () => {
+Deno.test("AdamW follows its definition, with bias correction and decoupled decay", () => {
   const [beta1, beta2, eps, weightDecay, lr] = [0.9, 0.99, 1e-3, 0.1, 0.05];
   const data = Float32Array.of(1, -2, 0);
   const optimizer = createAdamW(
@@ -9,10 +9,10 @@ Deno.test("AdamW follows its definition, with bias correction and decoupled deca
     [{ name: "w", shape: [3], data }],
   );
   const expected = [1, -2, 0], m = [0, 0, 0], v = [0, 0, 0];
-  const run = async (steps: number) => {
+  const run = (steps: number) => {
     for (let t = 1; t <= steps; t++) {
       const g = [Math.sin(t), 0.1 * t, 0];
-      await optimizer.step({ gradients: new Map([["w", Float32Array.from(g)]]), lr, round: t });
+      optimizer.step({ gradients: new Map([["w", Float32Array.from(g)]]), clip: 1, lr, round: t });
       for (let i = 0; i < 3; i++) {
         expected[i] -= lr * weightDecay * expected[i];
         m[i] += (1 - beta1) * (g[i] - m[i]);
@@ -23,11 +23,11 @@ Deno.test("AdamW follows its definition, with bias correction and decoupled deca
     }
     data.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-6, `${i}: ${value}`));
   };
-  await run(10);
+  run(10);
   optimizer.reset();
   m.fill(0);
   v.fill(0);
-  await run(5);
+  run(5);
 });
 
 Deno.test("results of another optimizer are refused", () => {

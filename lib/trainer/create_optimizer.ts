@@ -5,18 +5,15 @@ import { createAdamW } from "./adamw.ts";
 import { createDistro } from "./distro_optimizer.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import type { Optimizer } from "./optimizer.ts";
-import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
 
 /** @throws PsycheError `OPTIMIZER_UNSUPPORTED` */
-export async function createOptimizer(
-  ort: OnnxRuntime,
+export function createOptimizer(
   settings: OptimizerSettings,
   parameters: readonly Parameter[],
-  threads: number,
-): Promise<Optimizer> {
+): Optimizer {
   switch (settings.kind) {
     case "Distro":
-      return await createDistro(ort, settings, parameters, threads);
+      return createDistro(settings, parameters);
     case "AdamW":
       return createAdamW(settings, parameters);
     case "Dummy":

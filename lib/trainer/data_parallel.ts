@@ -45,7 +45,7 @@ export class DataParallelGradients {
    * Mean loss and gradients over the ranks that have rows, each with equal weight, added in the order of
    * the ranks. The arrays are reused by the next call. When a rank fails the others end first.
    *
-   * @param weights what `own` reads, for the other ranks
+   * @param weights at which gradients are taken, on all ranks
    * @throws PsycheError as `LlamaRuntime.gradients`, or `TRAINER_FAILED` when a rank's worker died
    */
   async gradients(
@@ -54,12 +54,12 @@ export class DataParallelGradients {
     abort?: AbortFlag,
   ): Promise<{ loss: number; gradients: Gradients }> {
     const isAborted = () => abort !== undefined && isRaised(abort);
-    if (this.#others.length === 0) return await this.#own.gradients(batch, isAborted);
+    if (this.#others.length === 0) return await this.#own.gradients(batch, isAborted, weights);
     this.#own.check(batch);
     const [first, ...rest] = splitBatch(batch, 1 + this.#others.length);
     // The others first: from its call on, the own runtime blocks this thread.
     const others = rest.map((part, i) => this.#others[i].gradients(weights, part, abort));
-    const own = this.#own.gradients(first, isAborted);
+    const own = this.#own.gradients(first, isAborted, weights);
     await Promise.allSettled([own, ...others]);
     const { loss, gradients } = await own;
     const parts = await Promise.all(others);

@@ -1,35 +1,17 @@
-/** Sums over all parameters' gradients; plain loops, because the work is bound by memory. */
+/** Sums over all parameters' gradients. */
 import { PsycheError } from "../error.ts";
+import { addInto, scale, sumOfSquares } from "./kernels/elementwise.ts";
 
 /** Gradients by parameter name, fp32. */
 export type Gradients = Map<string, Float32Array<ArrayBuffer>>;
 
 /** `sum += gradients`, element by element. */
 export function addGradients(sum: Gradients, gradients: Gradients): void {
-  for (const [name, target] of sum) {
-    const source = gradients.get(name)!;
-    for (let i = 0; i < target.length; i++) target[i] += source[i];
-  }
+  for (const [name, target] of sum) addInto(target, gradients.get(name)!);
 }
 
 export function scaleGradients(gradients: Gradients, factor: number): void {
-  for (const data of gradients.values()) {
-    for (let i = 0; i < data.length; i++) data[i] *= factor;
-  }
-}
-
-/** Four sums side by side: one alone would wait for each addition to end before the next. */
-function sumOfSquares(data: Float32Array): number {
-  let a = 0, b = 0, c = 0, d = 0;
-  const whole = data.length & ~3;
-  for (let i = 0; i < whole; i += 4) {
-    a += data[i] * data[i];
-    b += data[i + 1] * data[i + 1];
-    c += data[i + 2] * data[i + 2];
-    d += data[i + 3] * data[i + 3];
-  }
-  for (let i = whole; i < data.length; i++) a += data[i] * data[i];
-  return (a + b) + (c + d);
+  for (const data of gradients.values()) scale(data, factor);
 }
 
 /**
@@ -54,9 +36,9 @@ export function gradientNorm(gradients: Gradients): number {
 }
 
 /**
- * Shrinks gradients of norm `norm` to `max` (docs/protocol/training-math.md section 2, Clipping);
- * null or 0 leaves them.
+ * Factor that shrinks gradients of norm `norm` to `max` (docs/protocol/training-math.md section 2,
+ * Clipping); 1 when they are not longer, or `max` is null or 0.
  */
-export function clipGradients(gradients: Gradients, norm: number, max: number | null): void {
-  if (max !== null && max > 0 && norm > max) scaleGradients(gradients, max / (norm + 1e-6));
+export function clipFactor(norm: number, max: number | null): number {
+  return max !== null && max > 0 && norm > max ? max / (norm + 1e-6) : 1;
 }

@@ -12,7 +12,7 @@ import {
   nextTokenModel,
   trainingModel,
 } from "./model/llama_graph.ts";
-import type { Model } from "./model/model_directory.ts";
+import type { Model, Parameter } from "./model/model_directory.ts";
 import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "./runtime/session.ts";
 import type { ComputeDevice } from "./trainer.ts";
@@ -71,11 +71,13 @@ export class LlamaRuntime {
    * in which none does adds 0 to both. The arrays are reused by the next call.
    *
    * @param isAborted asked before every piece and after the last
+   * @param weights at which gradients are taken; by default the model's
    * @throws PsycheError `TRAINING_ABORTED`, `TOKENS_INVALID`
    */
   async gradients(
     batch: TrainingBatch,
     isAborted: () => boolean,
+    weights: readonly Parameter[] = this.#model.parameters,
   ): Promise<{ loss: number; gradients: Gradients }> {
     const { sequenceLength, microBatchSize } = this.#options;
     this.check(batch);
@@ -86,7 +88,8 @@ export class LlamaRuntime {
       throwIfAborted(isAborted);
       const shape = { batch: piece.rows, sequenceLength, ...kind };
       const session = await this.#session(this.#training, shape, trainingModel);
-      loss += await this.#run(session, batchFeeds(batch, piece, sequenceLength), this.#gradients);
+      const feeds = batchFeeds(batch, piece, sequenceLength);
+      loss += await this.#run(session, feeds, this.#gradients, weights);
       if (cut.length === 1) break;
       if (i === 0) {
         this.#sum ??= this.#buffers();
@@ -154,8 +157,11 @@ export class LlamaRuntime {
     );
   }
 
-  #withWeights(feeds: Map<string, NumberArray>): Map<string, NumberArray> {
-    for (const { name, data } of this.#model.parameters) feeds.set(name, data);
+  #withWeights(
+    feeds: Map<string, NumberArray>,
+    weights: readonly Parameter[] = this.#model.parameters,
+  ): Map<string, NumberArray> {
+    for (const { name, data } of weights) feeds.set(name, data);
     return feeds;
   }
 
@@ -163,11 +169,12 @@ export class LlamaRuntime {
     session: Session,
     feeds: Map<string, NumberArray>,
     gradients: Gradients,
+    weights?: readonly Parameter[],
   ): Promise<number> {
     const loss = new Float32Array(1);
     const results = new Map<string, NumberArray>([["loss", loss]]);
     for (const [name, data] of gradients) results.set(gradientName(name), data);
-    await session.run(this.#withWeights(feeds), results);
+    await session.run(this.#withWeights(feeds, weights), results);
     return loss[0];
   }
 

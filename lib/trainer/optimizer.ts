@@ -1,18 +1,16 @@
 /** What a trainer does with the gradients of a batch, and how results change the weights. */
 import type { Gradients } from "./gradient_math.ts";
+import type { Parameter } from "./model/model_directory.ts";
 import type { DistroResult } from "./trainer.ts";
 
-/** One batch goes through `lookAhead`, the gradients, `restore`, `step`, in this order. */
+/** One batch goes through `lookAhead`, the gradients, `step`, in this order. */
 export interface Optimizer {
   /** Forgets everything learned from earlier batches. */
   reset(): void;
-  /** Moves the weights to where the gradients are to be taken. */
-  lookAhead(previousLr: number): void;
-  /** Undoes {@linkcode lookAhead} exactly; harmless without it. */
-  restore(): void;
-  /** Uses clipped gradients; returns what is to be sent to the others. */
-  step(batch: { gradients: Gradients; lr: number; round: number }): Promise<DistroResult>;
+  /** Weights at which the gradients are to be taken; valid until the next call. */
+  lookAhead(previousLr: number): readonly Parameter[];
+  /** Uses gradients, each times `clip`; returns what is to be sent to the others. */
+  step(batch: { gradients: Gradients; clip: number; lr: number; round: number }): DistroResult;
   /** Changes the weights by one round's results; all or nothing. */
   apply(results: readonly DistroResult[], lr: number): void;
-  release(): Promise<void>;
 }

@@ -1,9 +1,8 @@
 /** The trainer proper: owns weights and optimizer state and blocks its thread while it computes. */
-import { createHash } from "node:crypto";
 import { PsycheError } from "../error.ts";
 import type { AbortFlag } from "./abort_flag.ts";
 import { DataParallelGradients } from "./data_parallel.ts";
-import { clipGradients, gradientNorm } from "./gradient_math.ts";
+import { clipFactor, gradientNorm } from "./gradient_math.ts";
 import { Inference } from "./inference/inference.ts";
 import type { TokenOptions } from "./inference/token_generator.ts";
 import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
@@ -16,6 +15,7 @@ import {
   readModelDirectory,
   writeModelDirectory,
 } from "./model/model_directory.ts";
+import { weightsSha256 } from "./model/weights_sha256.ts";
 import { createOptimizer } from "./create_optimizer.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { chooseDevices, countRanks } from "./runtime/device_list.ts";
@@ -103,7 +103,7 @@ export class TrainingEngine {
       model,
       runtime,
       new Inference(ort, model, first),
-      await createOptimizer(ort, optimizer, model.parameters, threads),
+      createOptimizer(optimizer, model.parameters),
       optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
       devices,
       await DataParallelGradients.open(runtime, model.files.config, others),
@@ -136,14 +136,8 @@ export class TrainingEngine {
     checkRate(request.lr);
     checkRate(request.previousLr);
     if (request.resetOptimizer) this.#optimizer.reset();
-    this.#optimizer.lookAhead(request.previousLr);
-    let batch;
-    try {
-      batch = await this.#dataParallel.gradients(this.#model.parameters, request, abort);
-    } finally {
-      this.#optimizer.restore();
-    }
-    const { loss, gradients } = batch;
+    const weights = this.#optimizer.lookAhead(request.previousLr);
+    const { loss, gradients } = await this.#dataParallel.gradients(weights, request, abort);
     if (!Number.isFinite(loss)) {
       throw new PsycheError(
         "GRADIENT_NOT_FINITE",
@@ -151,9 +145,9 @@ export class TrainingEngine {
           "lower the learning rate or load an earlier checkpoint.",
       );
     }
-    clipGradients(gradients, gradientNorm(gradients), this.#clipGradNorm);
+    const clip = clipFactor(gradientNorm(gradients), this.#clipGradNorm);
     const { lr, round } = request;
-    const result = await this.#optimizer.step({ gradients, lr, round });
+    const result = this.#optimizer.step({ gradients, clip, lr, round });
     return { loss, result, nonce, milliseconds: performance.now() - start };
   }
 
@@ -192,11 +186,7 @@ export class TrainingEngine {
 
   /** SHA-256 over all parameters in name order, fp32 little-endian, hex. */
   weightsSha256(): string {
-    const hash = createHash("sha256");
-    for (const { data } of this.#model.parameters) {
-      hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    }
-    return hash.digest("hex");
+    return weightsSha256(this.#model.parameters);
   }
 
   /** @throws PsycheError `MODEL_PARAMETER_UNKNOWN` */
@@ -220,7 +210,6 @@ export class TrainingEngine {
     await this.#dataParallel.close();
     await this.#runtime.release();
     await this.#inference.release();
-    await this.#optimizer.release();
   }
 }
 

@@ -3,7 +3,8 @@
  */
 import { PsycheError } from "../../error.ts";
 import type { DistroResult } from "../trainer.ts";
-import { decodeBlocks, readEntries } from "./decode.ts";
+import { bands, blockKernels } from "./block_kernels.ts";
+import { readEntries } from "./entries.ts";
 import { type DistroHyper, distroLayout } from "./layout.ts";
 
 /** A parameter as apply changes it, fp32 in row-major order. */
@@ -44,7 +45,7 @@ export function checkResult(
  * `P -= lr * sign(decode(mean of all results))` for every parameter, in place.
  *
  * The same inputs give the same bits on every machine: `lr` is rounded once to fp32; the direction
- * is computed in the fixed f64 order of decode.ts; sign(0) is 0 and leaves the element untouched;
+ * is computed in the fixed f64 order of decode_reference.ts; sign(0) is 0 and leaves the element untouched;
  * the step is one fp32 subtraction. All results are checked before the first element changes.
  * No results change nothing.
  *
@@ -72,19 +73,16 @@ export function applyResults(
     }
     return { data, layout, entries: results.map((result) => readEntries(result[i], layout)) };
   });
-  const step = Math.fround(lr);
   for (const { data, layout, entries } of work) {
-    const { h, w, cols } = layout;
-    decodeBlocks(entries, layout, (block, offset) => {
-      for (let j = 0; j < h; j++) {
-        const at = offset + j * cols;
-        const from = j * w;
-        for (let l = 0; l < w; l++) {
-          const x = block[from + l];
-          data[at + l] -= step * (Number(x > 0) - Number(x < 0));
-        }
+    const kernels = blockKernels(layout);
+    const { target } = kernels;
+    for (const { block, offset } of bands(layout)) {
+      target.set(data.subarray(offset, offset + target.length));
+      for (let at = 0, next = block; at < layout.cols; at += layout.w) {
+        kernels.apply(next++, entries, at, lr);
       }
-    });
+      data.set(target, offset);
+    }
   }
 }
 

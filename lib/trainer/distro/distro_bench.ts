@@ -2,10 +2,11 @@
  * Time of compression and application for a model of 1.8M parameters and three results a round.
  * Run with `deno bench`; take the minimum on a busy machine.
  */
-import * as ort from "onnxruntime-node";
 import type { DistroResult } from "../trainer.ts";
 import { applyResults } from "./apply.ts";
-import { createCompressor } from "./compress.ts";
+import { stepAndCompress } from "./compress.ts";
+import { type Entries, writeEntries } from "./entries.ts";
+import { distroLayout } from "./layout.ts";
 
 const layer = [[384, 128], [384, 128], [128, 384], [128, 128], [128, 128], [64, 128], [64, 128]];
 const shapes = [[4096, 128], [4096, 128], ...[0, 1, 2, 3].flatMap(() => [...layer, [128], [128]])];
@@ -15,18 +16,32 @@ const parameters = shapes.map((shape, p) => ({
   shape,
   data: new Float32Array(shape.reduce((a, b) => a * b)),
 }));
-const residuals = (seed: number) =>
-  new Map(parameters.map(({ name, data }) => [name, data.map((_, i) => Math.sin(i * i + seed))]));
+const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
+const residuals = parameters.map(({ data }) => data.map((_, i) => Math.sin(i * i)));
 
-const compressor = await createCompressor(ort, parameters, { ...hyper, oneBit: true, threads: 1 });
-const results: DistroResult[] = [];
-for (const seed of [1, 2, 3]) results.push((await compressor.compress(residuals(seed))).sent);
-const residual = residuals(4);
+function step(previous: Entries[] | null): Entries[] {
+  return parameters.map(({ name }, p) =>
+    stepAndCompress({
+      name,
+      layout: layouts[p],
+      residual: residuals[p],
+      gradient: residuals[p],
+      previous: previous === null ? [] : [previous[p]],
+      decay: 0.999,
+      rate: 1e-4,
+    })
+  );
+}
 
-Deno.bench("compress, one thread", async () => {
-  await compressor.compress(residual);
+const own = step(null);
+const results: DistroResult[] = [1, 2, 3].map(() =>
+  step(own).map((entries, p) => writeEntries(entries, layouts[p], true))
+);
+
+Deno.bench("residuals and compression", () => {
+  step(own);
 });
 
-Deno.bench("apply three results, one thread", () => {
+Deno.bench("apply three results", () => {
   applyResults(parameters, results, 1e-3, hyper);
 });

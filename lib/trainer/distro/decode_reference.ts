@@ -1,4 +1,7 @@
 /**
+ * The order of decoding, written down plainly: what the kernels of `../kernels/src/decode.rs` must
+ * compute, bit by bit. Tests compare them with it; nothing else uses it.
+ *
  * From sparse coefficients back to a parameter-shaped tensor: docs/protocol/training-math.md
  * sections 3.1 (decode) and 3.3 (mean of all values written to a position).
  *
@@ -14,47 +17,13 @@
  * 3. Even frequencies are symmetric and odd ones antisymmetric, so the four quarters give all four
  *    corners of the block by additions and subtractions, as `unfold` does.
  *
- * Only the rows of the basis that occur are used, which makes this as fast as a dense transform in
- * a matrix library.
+ * Only the rows of the basis that occur are used.
  */
 import { PsycheError } from "../../error.ts";
 import type { SparseParameter } from "../trainer.ts";
 import { dctBasis } from "./basis.ts";
-import { decodeIndices } from "./index_encoding.ts";
+import { type Entries, readEntries } from "./entries.ts";
 import type { DistroLayout } from "./layout.ts";
-import { decodeValues } from "./value_encoding.ts";
-
-/** Indices and expanded values of one parameter of one result, blocks row-major, `k` each. */
-export interface Entries {
-  indices: Int32Array;
-  values: Float32Array;
-}
-
-/**
- * Expands and checks one parameter of one result against the layout of the parameter.
- *
- * @throws PsycheError `DISTRO_RESULT_INVALID` when shape, totalk, k, a size, an index or a value is
- * not what a result for this layout must have.
- */
-export function readEntries(sparse: SparseParameter, layout: DistroLayout): Entries {
-  const sameShape = sparse.xshape.length === layout.xshape.length &&
-    sparse.xshape.every((n, axis) => n === layout.xshape[axis]);
-  if (!sameShape || sparse.totalk !== layout.totalk || sparse.k !== layout.k) {
-    throw new PsycheError(
-      "DISTRO_RESULT_INVALID",
-      `A result of shape [${sparse.xshape}], totalk ${sparse.totalk}, k ${sparse.k} does not fit a parameter of shape [${layout.xshape}], totalk ${layout.totalk}, k ${layout.k}; refuse it.`,
-    );
-  }
-  const indices = decodeIndices(sparse.indices, layout.totalk);
-  const count = layout.blocks * layout.k;
-  if (indices.length !== count) {
-    throw new PsycheError(
-      "DISTRO_RESULT_INVALID",
-      `A result holds ${indices.length} indices where ${count} are needed; refuse it.`,
-    );
-  }
-  return { indices, values: decodeValues(sparse.values, count, sparse.oneBit) };
-}
 
 /**
  * Decodes all blocks of one parameter and hands each to `visit` as `[h, w]` f64 with the offset of
@@ -240,7 +209,7 @@ function unfold(block: Float64Array, quarters: Quarter[], j: number, h: number, 
 
 /**
  * Decodes one parameter from all results (in the given order) into `dense`, each element rounded
- * once to fp32. Used for step C of section 3.2. No results leave `dense` zero.
+ * once to fp32. No results leave `dense` zero.
  *
  * @throws PsycheError `DISTRO_RESULT_INVALID`, see {@linkcode readEntries}.
  */

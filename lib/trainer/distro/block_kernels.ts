@@ -1,0 +1,210 @@
+/**
+ * The kernels for blocks of one size (docs/protocol/training-math.md section 3): tables, buffers and
+ * room for one band of blocks, which is a contiguous part of a parameter.
+ */
+import { KernelMemory, roundUp } from "../kernels/kernel_memory.ts";
+import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
+import { dctBasis, exactCosine } from "./basis.ts";
+import type { Entries } from "./entries.ts";
+import type { DistroLayout } from "./layout.ts";
+
+/** Entries that go over to the kernels at once. */
+const MOST_ENTRIES = 4096;
+/** Words of the workspace's header that hold the addresses of its tables. */
+const TABLES = 3;
+
+/** A band: `h` rows of a matrix, or a whole vector. */
+export interface Band {
+  /** Number of its first block. */
+  block: number;
+  /** Place of its first element in the parameter. */
+  offset: number;
+}
+
+export class BlockKernels {
+  readonly #kernels: Kernels;
+  readonly #layout: DistroLayout;
+  readonly #space: number;
+  readonly #scale: number;
+  readonly #indices: Int32Array<ArrayBuffer>;
+  readonly #values: Float32Array<ArrayBuffer>;
+  readonly #keptIndices: Int32Array<ArrayBuffer>;
+  readonly #keptValues: Float32Array<ArrayBuffer>;
+  /** Room for a band of what the kernels change: weights or residuals. */
+  readonly target: Float32Array<ArrayBuffer>;
+  /** Room for the same band of the gradient. */
+  readonly gradient: Float32Array<ArrayBuffer>;
+
+  constructor(layout: DistroLayout) {
+    const { h, w, k, cols } = layout;
+    const band = h * cols;
+    const blocks = cols / w;
+    const workspace = workspaceBytes(h, w, k);
+    const memory = new KernelMemory(
+      roundUp(workspace) + 2 * roundUp(4 * band) + 2 * roundUp(4 * MOST_ENTRIES) +
+        2 * roundUp(4 * blocks * k),
+    );
+    this.#layout = layout;
+    this.#kernels = memory.kernels;
+    this.#space = memory.take(Uint8Array<ArrayBuffer>, workspace).byteOffset;
+    this.#scale = edgeScale(h) * edgeScale(w);
+    this.#indices = memory.take(Int32Array<ArrayBuffer>, MOST_ENTRIES);
+    this.#values = memory.take(Float32Array<ArrayBuffer>, MOST_ENTRIES);
+    this.#keptIndices = memory.take(Int32Array<ArrayBuffer>, blocks * k);
+    this.#keptValues = memory.take(Float32Array<ArrayBuffer>, blocks * k);
+    this.target = memory.take(Float32Array<ArrayBuffer>, band);
+    this.gradient = memory.take(Float32Array<ArrayBuffer>, band);
+
+    memory.kernels.prepare_workspace(this.#space, h, w, k);
+    const [rowBasis, columnBasis, rowFactors, columnFactors] = new Uint32Array(
+      memory.buffer,
+      this.#space + 4 * TABLES,
+      4,
+    );
+    const half = (n: number) => (n + 1) >> 1;
+    writeBasis(new Float64Array(memory.buffer, rowBasis, h * half(h)), h);
+    writeBasis(new Float64Array(memory.buffer, columnBasis, w * even(half(w))), w);
+    const rowTable = transformFactors(h);
+    const columnTable = transformFactors(w);
+    new Float32Array(memory.buffer, rowFactors, rowTable.length).set(rowTable);
+    new Float32Array(memory.buffer, columnFactors, columnTable.length).set(columnTable);
+  }
+
+  /** `weights -= step * sign(decoded)` for the block that begins at `target[at]`. */
+  apply(block: number, results: readonly Entries[], at: number, step: number): void {
+    this.#gather(block, results);
+    this.#kernels.apply_block(this.#space, this.#address(this.target, at), this.#layout.cols, step);
+  }
+
+  /** `residual = (residual - decoded) * decay + rate * gradient` for the block at `target[at]`. */
+  subtract(
+    block: number,
+    results: readonly Entries[],
+    at: number,
+    decay: number,
+    rate: number,
+  ): void {
+    this.#gather(block, results);
+    this.#kernels.subtract_block(
+      this.#space,
+      this.#address(this.target, at),
+      this.#address(this.gradient, at),
+      this.#layout.cols,
+      decay,
+      rate,
+    );
+  }
+
+  /** `residual = residual * decay + rate * gradient` for the first `length` elements of the band. */
+  decayAndAdd(length: number, decay: number, rate: number): void {
+    const { target, gradient } = this;
+    this.#kernels.decay_and_add(target.byteOffset, gradient.byteOffset, length, decay, rate);
+  }
+
+  /**
+   * Transforms the blocks of the band in `target` and writes the largest entries of each to `into`,
+   * from block `first` on. Returns whether all of them are finite.
+   */
+  compress(first: number, into: Entries): boolean {
+    const { cols, w, k } = this.#layout;
+    let isFinite = 1;
+    for (let block = 0; block < cols / w; block++) {
+      isFinite &= this.#kernels.compress_block(
+        this.#space,
+        this.#address(this.target, block * w),
+        cols,
+        this.#scale,
+        this.#address(this.#keptIndices, block * k),
+        this.#address(this.#keptValues, block * k),
+      );
+    }
+    into.indices.set(this.#keptIndices, first * k);
+    into.values.set(this.#keptValues, first * k);
+    return isFinite === 1;
+  }
+
+  /** Hands over the entries of one block, of all results in their order. */
+  #gather(block: number, results: readonly Entries[]): void {
+    const { k } = this.#layout;
+    let count = 0;
+    for (const { indices, values } of results) {
+      for (let from = block * k, end = from + k; from < end;) {
+        if (count === MOST_ENTRIES) count = this.#flush(count);
+        const taken = Math.min(end - from, MOST_ENTRIES - count);
+        for (let i = 0; i < taken; i++) {
+          this.#indices[count + i] = indices[from + i];
+          this.#values[count + i] = values[from + i];
+        }
+        count += taken;
+        from += taken;
+      }
+    }
+    this.#flush(count);
+  }
+
+  #flush(count: number): 0 {
+    const { byteOffset } = this.#indices;
+    this.#kernels.gather(this.#space, byteOffset, this.#values.byteOffset, count);
+    return 0;
+  }
+
+  #address(array: { byteOffset: number }, at: number): number {
+    return array.byteOffset + 4 * at;
+  }
+}
+
+const cached = new Map<string, BlockKernels>();
+
+/** The kernels for a layout; layouts of the same blocks and width share them. */
+export function blockKernels(layout: DistroLayout): BlockKernels {
+  const { h, w, k, cols } = layout;
+  const key = [h, w, k, cols].join();
+  let found = cached.get(key);
+  if (found === undefined) cached.set(key, found = new BlockKernels(layout));
+  return found;
+}
+
+/** The bands of a parameter, in order. */
+export function* bands({ leading, rows, cols, h, w }: DistroLayout): Generator<Band> {
+  const count = leading * (rows / h);
+  for (let band = 0; band < count; band++) {
+    yield { block: band * (cols / w), offset: band * h * cols };
+  }
+}
+
+/** Of every frequency but the first. */
+function edgeScale(n: number): number {
+  return n === 1 ? 1 : Math.sqrt(2 / n);
+}
+
+function even(n: number): number {
+  return n + (n & 1);
+}
+
+/** The left half of each frequency's row in f64, rows padded to an even length with zeros. */
+function writeBasis(into: Float64Array, n: number): void {
+  const basis = dctBasis(n);
+  const stride = into.length / n;
+  for (let k = 0; k < n; k++) {
+    for (let j = 0; j < (n + 1) >> 1; j++) into[k * stride + j] = basis[k * n + j];
+  }
+}
+
+/** The table that `kernels/src/transform.rs` wants for length `n`. */
+function transformFactors(n: number): number[] {
+  const factors: number[] = [];
+  let left = n;
+  for (; left % 2 === 0; left /= 2) {
+    for (let i = 0; i < left / 2; i++) factors.push(1 / (2 * exactCosine(2 * i + 1, left)));
+  }
+  for (let k = 0; k < left; k++) {
+    for (let j = 0; j < left; j++) factors.push(exactCosine((2 * j + 1) * k, left));
+  }
+  return factors;
+}
+
+/** Asked of an instance of its own: the size decides how large the real one has to be. */
+function workspaceBytes(h: number, w: number, k: number): number {
+  const memory = new WebAssembly.Memory({ initial: 2 });
+  return instantiateKernels(memory).workspace_bytes(h, w, k);
+}

@@ -1,0 +1,90 @@
+/**
+ * Loops over whole arrays. The arrays lie where they are and pass through a small kernel memory piece
+ * by piece: the pieces stay in the processor's cache, so this costs little more than the loop itself,
+ * and arrays may be of any length and owner.
+ */
+import { KernelMemory } from "./kernel_memory.ts";
+import type { Kernels } from "./kernels.ts";
+
+/** Elements of a piece; a multiple of 16, which the fingerprint needs. */
+const PIECE = 8192;
+/** Arrays of the loop that takes most. */
+const MOST_ARRAYS = 4;
+
+class Stage {
+  readonly kernels: Kernels;
+  readonly #pieces: Float32Array<ArrayBuffer>[];
+
+  constructor() {
+    const memory = new KernelMemory(MOST_ARRAYS * PIECE * 4);
+    this.kernels = memory.kernels;
+    this.#pieces = Array.from(
+      { length: MOST_ARRAYS },
+      () => memory.take(Float32Array<ArrayBuffer>, PIECE),
+    );
+  }
+
+  /**
+   * Calls `kernel` for each piece with the addresses of all arrays. The first `outputs` arrays are
+   * copied back; arrays before `inputs` are not copied in.
+   */
+  run(
+    arrays: readonly Float32Array[],
+    { outputs = 0, inputs = 0 }: { outputs?: number; inputs?: number },
+    kernel: (addresses: number[], length: number) => void,
+  ): void {
+    const total = arrays[0].length;
+    const addresses = arrays.map((_, a) => this.#pieces[a].byteOffset);
+    for (let at = 0; at < total; at += PIECE) {
+      const length = Math.min(PIECE, total - at);
+      for (let a = inputs; a < arrays.length; a++) {
+        this.#pieces[a].set(arrays[a].subarray(at, at + length));
+      }
+      kernel(addresses, length);
+      for (let a = 0; a < outputs; a++) {
+        const piece = this.#pieces[a];
+        arrays[a].set(length === PIECE ? piece : piece.subarray(0, length), at);
+      }
+    }
+  }
+}
+
+let stage: Stage | undefined;
+
+/** One for each thread, made when first needed. */
+function theStage(): Stage {
+  return stage ??= new Stage();
+}
+
+/** `out = weights - rate * sign(residual)` in fp32; sign(0) is 0. */
+export function lookAhead(
+  out: Float32Array,
+  weights: Float32Array,
+  residual: Float32Array,
+  rate: number,
+): void {
+  const { kernels } = theStage();
+  theStage().run([out, weights, residual], { inputs: 1, outputs: 1 }, ([o, w, r], length) => {
+    kernels.look_ahead(o, w, r, length, rate);
+  });
+}
+
+/** `data *= factor` in fp32. */
+export function scale(data: Float32Array, factor: number): void {
+  const { kernels } = theStage();
+  theStage().run([data], { outputs: 1 }, ([d], length) => kernels.scale(d, length, factor));
+}
+
+/** `sum += data` in fp32. */
+export function addInto(sum: Float32Array, data: Float32Array): void {
+  const { kernels } = theStage();
+  theStage().run([sum, data], { outputs: 1 }, ([s, d], length) => kernels.add(s, d, length));
+}
+
+/** Sum of squares in float64; NaN or infinite just when an element is. */
+export function sumOfSquares(data: Float32Array): number {
+  const { kernels } = theStage();
+  let sum = 0;
+  theStage().run([data], {}, ([d], length) => sum += kernels.sum_of_squares(d, length));
+  return sum;
+}

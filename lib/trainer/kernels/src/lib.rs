@@ -1,0 +1,17 @@
+//! Loops over all weights of a model, for WebAssembly with 128-bit vectors.
+//!
+//! Only plain IEEE operations in one fixed order: no relaxed vectors, no fused products. The same
+//! input gives the same bits on every machine. Callers pass addresses within the module's memory and
+//! are trusted: `../kernels.ts` checks what it passes.
+#![no_std]
+
+mod decode;
+mod elementwise;
+mod top_entries;
+mod transform;
+mod workspace;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    core::arch::wasm32::unreachable()
+}

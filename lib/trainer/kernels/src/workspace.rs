@@ -1,0 +1,101 @@
+//! Memory of the block kernels for one block size, laid out behind one address.
+
+/// Tables and buffers for blocks of `h` rows and `w` columns that keep `k` entries.
+#[repr(C)]
+pub struct Workspace {
+    pub h: usize,
+    pub w: usize,
+    pub k: usize,
+    /// f64 `[h, half_h]`, one row per frequency; only the first half, the rest follows by symmetry.
+    pub row_basis: *mut f64,
+    /// f64 `[w, width]`, the same for columns; zero beyond the half.
+    pub column_basis: *mut f64,
+    /// Coefficients of the transform of length `h`, then of `w`; see `transform.rs`.
+    pub row_factors: *mut f32,
+    pub column_factors: *mut f32,
+    /// Elements of one row of a quarter of a block, even.
+    pub width: usize,
+    /// Sum and number of the values written to each position, zero between two blocks.
+    pub sums: *mut f64,
+    pub counts: *mut u32,
+    /// A bit for each position written to, zero between two blocks.
+    pub written: *mut u64,
+    /// By quarter: lines `[half_h, width]`, the row of each, how many, and one row of the quarter.
+    pub lines: *mut f64,
+    pub line_rows: *mut u32,
+    pub line_counts: *mut usize,
+    pub quarter_rows: *mut f64,
+    /// One row of the block from above and its mirror image from below, f64 `[w]`.
+    pub top: *mut f64,
+    pub bottom: *mut f64,
+    /// Two blocks as f32, rows padded to whole vectors, either way round.
+    pub block: *mut f32,
+    pub other: *mut f32,
+    /// u64 `[k]`
+    pub heap: *mut u64,
+}
+
+const ALIGNMENT: usize = 16;
+
+/// Hands out stretches of memory, or only counts them.
+struct Cursor(usize);
+
+impl Cursor {
+    fn take<T>(&mut self, count: usize) -> *mut T {
+        let at = self.0;
+        self.0 = (at + count * core::mem::size_of::<T>() + ALIGNMENT - 1) & !(ALIGNMENT - 1);
+        at as *mut T
+    }
+}
+
+pub fn half(n: usize) -> usize {
+    (n + 1) / 2
+}
+
+pub fn padded(n: usize) -> usize {
+    (n + 3) & !3
+}
+
+fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
+    let mut cursor = Cursor(at);
+    cursor.take::<Workspace>(1);
+    let width = (half(w) + 1) & !1;
+    let area = h * w;
+    let padded_area = padded(h) * padded(w);
+    let workspace = Workspace {
+        h,
+        w,
+        k,
+        row_basis: cursor.take(h * half(h)),
+        column_basis: cursor.take(w * width),
+        row_factors: cursor.take(super::transform::factors(h)),
+        column_factors: cursor.take(super::transform::factors(w)),
+        width,
+        sums: cursor.take(area),
+        counts: cursor.take(area),
+        written: cursor.take((area + 63) / 64),
+        lines: cursor.take(4 * half(h) * width),
+        line_rows: cursor.take(4 * half(h)),
+        line_counts: cursor.take(4),
+        quarter_rows: cursor.take(4 * width),
+        top: cursor.take(w + 2),
+        bottom: cursor.take(w + 2),
+        block: cursor.take(padded_area),
+        other: cursor.take(padded_area),
+        heap: cursor.take(k),
+    };
+    (workspace, cursor.0 - at)
+}
+
+/// Bytes that a workspace takes.
+#[no_mangle]
+pub extern "C" fn workspace_bytes(h: usize, w: usize, k: usize) -> usize {
+    layout(0, h, w, k).1
+}
+
+/// Sets a workspace up in zeroed memory at `at`, a multiple of 16. The caller then fills the four
+/// tables, whose addresses are at words 3 to 6.
+#[no_mangle]
+pub unsafe extern "C" fn prepare_workspace(at: *mut Workspace, h: usize, w: usize, k: usize) {
+    at.write(layout(at as usize, h, w, k).0);
+}
