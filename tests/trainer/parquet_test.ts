@@ -39,6 +39,23 @@ Deno.test("labels that differ from the inputs, and packed texts, come with the t
   });
 });
 
+Deno.test("all columns together, and rows of one text beside packed ones", async () => {
+  const path = join(import.meta.dirname!, "fixtures", "parquet", "instructions");
+  const data = await preprocessedProvider(path, { sequenceLength: 32 });
+  const samples = await data.read({ start: 2n, end: 3n });
+  const answers = (start: number, length: number) =>
+    Array.from({ length }, (_, i) => (start + 3 * i) % 60);
+  const masked = (start: number, length: number) =>
+    answers(start, length).map((token, i) => i < Math.floor(length / 3) ? -100 : token);
+  const positions = (length: number) => Array.from({ length }, (_, i) => i);
+  assert.deepEqual(samples, {
+    tokens: Int32Array.from([...answers(10, 32), ...answers(15, 20), ...answers(16, 12)]),
+    labels: Int32Array.from([...masked(10, 32), ...masked(15, 20), ...masked(16, 12)]),
+    positionIds: Int32Array.from([32, 20, 12].flatMap(positions)),
+    sequenceLengths: [[32], [20, 12]],
+  });
+});
+
 Deno.test("data that would be trained on wrongly is refused", async () => {
   const cases: [name: string, format: object, code: string][] = [
     ["nameless", {}, "DATA_COLUMN_INVALID"],

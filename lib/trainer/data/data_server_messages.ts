@@ -38,7 +38,6 @@ export const REJECTIONS = [
   "NotAMember",
   "SignatureInvalid",
   "DataUnavailable",
-  "Busy",
 ] as const;
 export type Rejection = typeof REJECTIONS[number];
 

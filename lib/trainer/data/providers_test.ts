@@ -238,6 +238,12 @@ Deno.test("retries wait 0, 2, 4 seconds and so on, and only for outages", async 
   assert.equal(calls, 8);
   assert.deepEqual(pauses, [1, 2, 3, 4, 5, 6, 7]);
   calls = 0;
+  const told: number[] = [];
+  const listening = { ...options, onRetry: (_: Error, retry: number) => told.push(retry) };
+  await assert.rejects(withRetries(fail("DATA_UNAVAILABLE"), listening), unavailable);
+  // The last failure is the caller's to tell.
+  assert.deepEqual(told, [1, 2, 3, 4, 5, 6, 7]);
+  calls = 0;
   await assert.rejects(withRetries(fail("TOKEN_OUT_OF_RANGE"), options));
   assert.equal(calls, 1);
 
@@ -281,14 +287,14 @@ Deno.test("every kind of data location is opened or refused with a reason", asyn
   );
   await assert.rejects(dummy.read({ start: 0n, end: 2n ** 40n }), { code: "DATA_BATCH_INVALID" });
   const refused = [
-    { kind: "Server", address: "h:1" },
-    { kind: "Local", path: "/data" },
+    [{ kind: "Server", address: "h:1" }, /members of the run/],
+    [{ kind: "Local", path: "/data" }, /data-server/],
   ] as const;
-  for (const location of refused) {
-    await assert.rejects(
-      createProvider(location, 4, quick),
-      { code: "DATA_LOCATION_UNSUPPORTED" },
-    );
+  for (const [location, message] of refused) {
+    await assert.rejects(createProvider(location, 4, quick), {
+      code: "DATA_LOCATION_UNSUPPORTED",
+      message,
+    });
   }
   await assert.rejects(createProvider({ kind: "Preprocessed", path: "no/such" }, 4, quick), {
     code: "DATA_UNAVAILABLE",

@@ -42,7 +42,6 @@ const ADVICE: Record<Rejection, string> = {
   NotAMember: "the server sees no member or joined client with this peer-to-peer key",
   SignatureInvalid: "the server knows itself, the run or this key by another name",
   DataUnavailable: "the server cannot read its own data",
-  Busy: "the server has too many clients",
 };
 
 /**
