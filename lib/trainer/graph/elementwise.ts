@@ -87,9 +87,14 @@ export function sigmoid(x: Tensor): Tensor {
   return unary("Sigmoid", x, (g, y) => mul(g, mul(y, sub(x.graph.scalar(1), y))));
 }
 
+/** The larger of two; carries no derivative. */
+export function maximum(a: Tensor, b: Tensor): Tensor {
+  return a.graph.node("Max", [a, b], broadcastShape("Max", a, b));
+}
+
 /** `max(x, floor)` for a constant floor; carries no derivative and is for reporting only. */
 export function atLeast(x: Tensor, floor: number): Tensor {
-  return x.graph.node("Max", [x, x.graph.scalar(floor)], x.shape);
+  return maximum(x, x.graph.scalar(floor));
 }
 
 /** Mean over `axes`, which stay with length 1. */

@@ -96,12 +96,22 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
 
 /** Sum over `axes`, which stay with length 1. */
 export function reduceSum(x: Tensor, axes: readonly number[]): Tensor {
+  return withDerivative(reduce("ReduceSum", x, axes), [x], (g) => [expand(g, x.shape)]);
+}
+
+/** Largest over `axes`, which stay with length 1; carries no derivative. */
+export function reduceMax(x: Tensor, axes: readonly number[]): Tensor {
+  return reduce("ReduceMax", x, axes);
+}
+
+/** Sum of the squares over `axes`, which stay with length 1; carries no derivative. */
+export function reduceSumOfSquares(x: Tensor, axes: readonly number[]): Tensor {
+  return reduce("ReduceSumSquare", x, axes);
+}
+
+function reduce(op: string, x: Tensor, axes: readonly number[]): Tensor {
   const kept = x.shape.map((length, axis) => axes.includes(axis) ? 1 : length);
-  return withDerivative(
-    x.graph.node("ReduceSum", [x, x.graph.indices(axes)], kept, {
-      attributes: { keepdims: { int: 1 } },
-    }),
-    [x],
-    (g) => [expand(g, x.shape)],
-  );
+  return x.graph.node(op, [x, x.graph.indices(axes)], kept, {
+    attributes: { keepdims: { int: 1 } },
+  });
 }

@@ -1,8 +1,16 @@
 /** Causal attention with shared key/value heads, computed in blocks of queries. */
-import { add, mul, sub } from "../graph/elementwise.ts";
+import { add, maximum, mul, sub } from "../graph/elementwise.ts";
 import { whereEqual } from "../graph/integers.ts";
 import { matmul, softmax } from "../graph/linear.ts";
-import { concat, pad, reduceSum, reshape, slice, transposeLast } from "../graph/shape.ts";
+import {
+  concat,
+  pad,
+  reduceMax,
+  reduceSum,
+  reshape,
+  slice,
+  transposeLast,
+} from "../graph/shape.ts";
 import { type Graph, type Tensor, withDerivative } from "../graph/tensor.ts";
 
 /** Queries a block: below, the products get too small; above, more masked scores are computed. */
@@ -10,6 +18,9 @@ const BLOCK = 128;
 
 /** Large enough to vanish in softmax, small enough to stay finite after adding a score. */
 const MASKED = -1e30;
+
+/** exp(-LEAST) is below half a unit in the last place of 1, for float64 too. */
+const LEAST = 40;
 
 interface Block {
   /** First key/value position after the block's last query. */
@@ -49,7 +60,7 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, texts?: Tensor)
     const rows = end - start;
     const unstacked = reshape(scores, [batch, kvHeads, group, rows, end]);
     const weights = reshape(
-      softmax(add(unstacked, mask(q.graph, start, end, texts))),
+      maskedSoftmax(add(unstacked, mask(q.graph, start, end, texts))),
       scores.shape,
     );
     const output = matmul(weights, values);
@@ -81,6 +92,16 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, texts?: Tensor)
     }
     return [join(dq), dk, dv];
   });
+}
+
+/**
+ * Softmax of scores of which many are masked. The exponential of a masked score is a denormal number,
+ * which takes the processor a hundred times as long as another: scores are raised to `LEAST` below the
+ * highest of their row, where they vanish in every sum just as well.
+ */
+function maskedSoftmax(scores: Tensor): Tensor {
+  const highest = reduceMax(scores, [scores.shape.length - 1]);
+  return softmax(maximum(scores, add(highest, scores.graph.scalar(-LEAST))));
 }
 
 /** To be added to the scores [batch, kvHeads, group, end - start, end] of a block. */

@@ -1,16 +1,24 @@
 /** Normalisation and gated feed-forward with derivatives written out (training-math.md section 5.1). */
-import { add, mean, mul, reciprocal, sigmoid, sqrt, sub } from "../graph/elementwise.ts";
-import { reduceSum, reshape } from "../graph/shape.ts";
+import { add, mul, reciprocal, sigmoid, sqrt, sub } from "../graph/elementwise.ts";
+import { matmul } from "../graph/linear.ts";
+import { reduceSum, reduceSumOfSquares, reshape } from "../graph/shape.ts";
 import { type Tensor, withDerivative } from "../graph/tensor.ts";
 
 /** `x / sqrt(mean(x^2) + epsilon) * weight` over the rows of `x` [rows, columns]. */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
-  const inverse = reciprocal(sqrt(add(mean(mul(x, x), [1]), x.graph.scalar(epsilon))));
-  const normal = mul(x, inverse);
-  return withDerivative(mul(normal, weight), [x, weight], (g) => {
-    const weighted = mul(g, weight);
-    const dx = mul(inverse, sub(weighted, mul(normal, mean(mul(weighted, normal), [1]))));
-    return [dx, reshape(reduceSum(mul(g, normal), [0]), weight.shape)];
+  const { graph } = x;
+  const columns = x.shape[1];
+  // The mean's division by the number of columns moves into the weight, which is small.
+  const length = sqrt(add(reduceSumOfSquares(x, [1]), graph.scalar(columns * epsilon)));
+  const inverse = reciprocal(length);
+  const unit = mul(x, inverse);
+  const root = graph.scalar(Math.sqrt(columns));
+  const scale = mul(weight, root);
+  return withDerivative(mul(unit, scale), [x, weight], (g) => {
+    const along = mul(g, unit);
+    const inner = matmul(along, reshape(scale, [columns, 1]));
+    const dx = mul(inverse, sub(mul(g, scale), mul(unit, inner)));
+    return [dx, mul(reshape(reduceSum(along, [0]), weight.shape), root)];
   });
 }
 

@@ -5,6 +5,7 @@ import { readSafetensors } from "../safetensors.ts";
 import type { ModelFiles, WeightFormat } from "../trainer.ts";
 import { type LlamaConfig, parameterShapes, parseLlamaConfig } from "./llama_config.ts";
 import { weightFiles } from "./weight_files.ts";
+import { weightsSha256 } from "./weights_sha256.ts";
 import { writeWeightFiles } from "./write_weight_files.ts";
 
 export interface Parameter {
@@ -138,6 +139,11 @@ export async function writeModelDirectory(
       { cause },
     );
   }
+}
+
+/** SHA-256 of the weights in a directory as `Trainer.weightsSha256`, hex. @throws as `readModelDirectory` */
+export async function weightsOfDirectory(directory: string): Promise<string> {
+  return weightsSha256((await readModelDirectory(directory)).parameters);
 }
 
 async function readIfThere(path: string): Promise<string | null> {
