@@ -175,6 +175,23 @@ Deno.test("other spellings and what is ignored", () => {
   ]);
 });
 
+Deno.test("AdamW for more than one client is warned of", () => {
+  const adamw = [
+    /\[model\.LLM\.optimizer\.Distro\][^]*$/,
+    "[model.LLM.optimizer.AdamW]\nbetas = [0.9, 0.95]\nweight_decay = 0.1\neps = 1e-8\n",
+  ] as [RegExp, string];
+  const { warnings } = parseRunConfig(example(adamw), "run.toml");
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /optimizer AdamW .* waits for \d+; set config\.min_clients/);
+  const alone = example(
+    adamw,
+    [/^min_clients = \d+/m, "min_clients = 1"],
+    [/^init_min_clients = \d+/m, "init_min_clients = 1"],
+    [/^witness_nodes = \d+/m, "witness_nodes = 0"],
+  );
+  assert.deepEqual(parseRunConfig(alone, "run.toml").warnings, []);
+});
+
 Deno.test("broken files are refused with their position", () => {
   assert.match(problemsOf("[config\nwarmup_time = 1"), /1:8|line 1|1:/);
   assert.match(problemsOf("config = 3\nmodel = []"), /config: 3 must be a table/);
