@@ -2,6 +2,7 @@
 import { defineCommand } from "../lib/cli/command.ts"; // first: it tames libraries while they load
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { checkpointSettings } from "../lib/cli/checkpoint_flags.ts";
 import { startTraining } from "../lib/client/start_training.ts";
 import { createEventWriter } from "../lib/cli/event_writer.ts";
 import { findClientWallet } from "../lib/cli/find_client_wallet.ts";
@@ -11,6 +12,7 @@ import { parseAddress, withReader } from "../lib/cli/with_operator.ts";
 import { airdropUpTo } from "../lib/operator/airdrop.ts";
 import { LAMPORTS_PER_SOL } from "../lib/operator/lamports.ts";
 import { readIdentityFile } from "../lib/p2p/identity_file.ts";
+import { gcsFromEnvironment } from "../lib/trainer/gcs/gcs_access.ts";
 import { hubFromEnvironment } from "../lib/trainer/hub/hub_environment.ts";
 
 if (import.meta.main) {
@@ -58,9 +60,10 @@ if (import.meta.main) {
             threads: settings.threads ?? availableParallelism(),
             device: settings.device,
             dataParallelism: settings.dataParallelism,
-            checkpointDirectory: settings.checkpointDir,
+            checkpoints: checkpointSettings(settings),
             priorityFeeMicroLamports: settings.priorityFee,
             hub: hubFromEnvironment(runtime.environment),
+            gcs: gcsFromEnvironment(runtime.environment),
             emit: events.emit,
           }, signal);
           output.result({ run_id: settings.runId, client, stopped: reason }, [

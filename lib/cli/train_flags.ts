@@ -1,6 +1,16 @@
 /** What `train` takes, apart from the engine behind it; docs/protocol/commands.md section 10.1. */
+import { CHECKPOINT_FLAGS, checkpointProblems } from "./checkpoint_flags.ts";
 import type { CommandDefinition } from "./command.ts";
-import { decimal, defaulted, type Flag, type Flags, integer, text, toggle } from "./flag.ts";
+import {
+  decimal,
+  defaulted,
+  type Flag,
+  type Flags,
+  integer,
+  text,
+  toggle,
+  type Values,
+} from "./flag.ts";
 import { MAX_DATA_PARALLELISM, parseDeviceList } from "../trainer/runtime/device_text.ts";
 import type { DeviceChoice } from "../trainer/trainer.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "./flag_sets.ts";
@@ -92,7 +102,7 @@ export const TRAIN_FLAGS = {
     min: 1,
     max: MAX_DATA_PARALLELISM,
   }),
-  checkpointDir: text({ summary: "save each epoch's weights below it", placeholder: "<dir>" }),
+  ...CHECKPOINT_FLAGS,
   logs,
   writeLog: text({ summary: "append the events as JSON lines to a file", placeholder: "<file>" }),
   faucet: toggle({ summary: "make a wallet when none is given and fill it, as on a localnet" }),
@@ -122,4 +132,5 @@ export const TRAIN_COMMAND = {
     ["deno task train --run-id test --logs json --checkpoint-dir out", "for programs"],
   ] satisfies CommandDefinition<typeof TRAIN_FLAGS>["examples"],
   flags: TRAIN_FLAGS,
+  check: (values: Values<typeof TRAIN_FLAGS>) => checkpointProblems(values),
 };

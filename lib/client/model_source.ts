@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { PsycheError } from "../error.ts";
 import type { EventSink } from "../events/event.ts";
 import type { PeerNetwork } from "../p2p/peer_network.ts";
-import type { CoordinatorState, HubRepo, Model } from "../protocol/coordinator_state.ts";
+import type { Checkpoint, CoordinatorState, Model } from "../protocol/coordinator_state.ts";
 import { maxDistroResultSize } from "../protocol/distro_result_codec.ts";
 import { distroLayout } from "../trainer/distro/layout.ts";
+import { checkpointPlace } from "../trainer/resolve_checkpoint.ts";
 import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
 import { fetchModel, ModelServer, weightsOfMajority } from "./model_sharing.ts";
 import type { ResultFormat } from "./result_exchange.ts";
@@ -17,9 +19,10 @@ export interface ModelSource {
   /**
    * The trainer with the weights that the epoch starts from.
    *
+   * @param warmupOver aborted when the epoch begins without this client: peers need not be asked then
    * @throws PsycheError `MODEL_...` when this epoch has to go on without this client
    */
-  load(state: CoordinatorState, signal: AbortSignal): Promise<Trainer>;
+  load(state: CoordinatorState, signal: AbortSignal, warmupOver: AbortSignal): Promise<Trainer>;
   /** The weights are about to change: stop serving them. */
   trainingBegins(): void;
   /** The trainer holds the weights that the next epoch starts from. */
@@ -36,8 +39,8 @@ export interface ModelSource {
 export interface RunModelOptions {
   network: PeerNetwork;
   createTrainer: (options: TrainerOptions) => Promise<Trainer>;
-  /** Directory of a Hub checkpoint's files, e.g. the local path that its repo id names. */
-  resolveDirectory: (repo: HubRepo, signal: AbortSignal) => Promise<string>;
+  /** Directory of a checkpoint's files, e.g. the local path that its repo id names. */
+  resolveDirectory: (checkpoint: Checkpoint, signal: AbortSignal) => Promise<string>;
   /** Names and shapes of the parameters of a model with this config.json. */
   parameterShapes: (config: string) => { name: string; shape: number[] }[];
   microBatchSize: number;
@@ -81,10 +84,14 @@ export class RunModel implements ModelSource {
     await this.#loadCheckpoint(state.model, signal);
   }
 
-  async load(state: CoordinatorState, signal: AbortSignal): Promise<Trainer> {
+  async load(
+    state: CoordinatorState,
+    signal: AbortSignal,
+    warmupOver: AbortSignal,
+  ): Promise<Trainer> {
     const { kind } = state.model.checkpoint;
     const trainer = kind === "P2P" || kind === "P2PGcs"
-      ? await this.#keepOrFetch(state, signal)
+      ? await this.#keepOrFetch(state, signal, warmupOver)
       : await this.#loadCheckpoint(state.model, signal);
     this.#format = resultFormat(trainer, state.model);
     this.#server.offer(trainer);
@@ -126,24 +133,28 @@ export class RunModel implements ModelSource {
 
   async #loadCheckpoint(model: Model, signal: AbortSignal): Promise<Trainer> {
     const { checkpoint } = model;
-    if (checkpoint.kind !== "Hub") {
+    if (checkpoint.kind !== "Hub" && checkpoint.kind !== "Gcs") {
       throw new PsycheError(
         "CHECKPOINT_NOT_SUPPORTED",
-        `This client cannot load a ${checkpoint.kind} checkpoint; ask the run's owner for a Hub one.`,
+        `This client cannot load a ${checkpoint.kind} checkpoint; ask the run's owner for a Hub or Gcs one.`,
       );
     }
-    const source = `${checkpoint.repo.repoId}@${checkpoint.repo.revision ?? ""}`;
+    const source = checkpointPlace(checkpoint);
     if (
       this.#trainer && this.#origin.kind === "checkpoint" && this.#origin.source === source
     ) return this.#trainer;
-    const directory = await this.#options.resolveDirectory(checkpoint.repo, signal);
+    const directory = await this.#options.resolveDirectory(checkpoint, signal);
     const trainer = await this.#replace(model, { directory }, signal);
     this.#origin = { kind: "checkpoint", source };
-    await this.#announce(checkpoint.repo.repoId, trainer);
+    await this.#announce(source, trainer);
     return trainer;
   }
 
-  async #keepOrFetch(state: CoordinatorState, signal: AbortSignal): Promise<Trainer> {
+  async #keepOrFetch(
+    state: CoordinatorState,
+    signal: AbortSignal,
+    warmupOver: AbortSignal,
+  ): Promise<Trainer> {
     const { network } = this.#options;
     const own = network.publicKey.toHex();
     const peers = state.epochState.clients
@@ -163,24 +174,25 @@ export class RunModel implements ModelSource {
         message: "The peers hold other weights than this client; it takes theirs.",
       });
     }
-    const endOfWarmup = AbortSignal.any([
-      signal,
-      AbortSignal.timeout(Number(state.config.warmupTime) * 1000),
-    ]);
-    for (;;) {
+    const end = AbortSignal.any([signal, warmupOver]);
+    let failure: unknown;
+    while (!end.aborted && peers.length > 0) {
       try {
-        const shared = await fetchModel(network, peers, this.#options.parameterShapes, endOfWarmup);
-        const wanted = await weightsOfMajority(network, peers, endOfWarmup);
+        const shared = await fetchModel(network, peers, this.#options.parameterShapes, end);
+        const wanted = await weightsOfMajority(network, peers, end);
         const trainer = await this.#replace(state.model, shared, signal);
         if (wanted === await trainer.weightsSha256()) {
           await this.#announce("peers", trainer);
           return trainer;
         }
       } catch (error) {
-        if (endOfWarmup.aborted) throw error;
+        signal.throwIfAborted();
+        failure = error;
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
+      await sleep(RETRY_MILLISECONDS, undefined, { signal: end }).catch(() => {});
     }
+    signal.throwIfAborted();
+    throw notAvailable(peers.length, failure);
   }
 
   async #replace(
@@ -214,6 +226,16 @@ export class RunModel implements ModelSource {
       weights_sha256: await trainer.weightsSha256(),
     });
   }
+}
+
+function notAvailable(peers: number, cause: unknown): PsycheError {
+  const reason = cause instanceof Error ? ` (${cause.message})` : "";
+  return new PsycheError(
+    "MODEL_NOT_AVAILABLE",
+    `None of the epoch's other ${peers} members gave this client the model before the warmup was ` +
+      `over${reason}; it tries again at the next epoch.`,
+    { cause },
+  );
 }
 
 /**

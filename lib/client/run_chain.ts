@@ -1,5 +1,6 @@
 import type {
   Bloom,
+  Checkpoint,
   CommitteeProof,
   CoordinatorState,
   NodeIdentity,
@@ -53,4 +54,8 @@ export interface RunChain {
     proof: CommitteeProof,
     signal: AbortSignal,
   ): Promise<Confirmation>;
+  /** The run's state now. */
+  read(): Promise<CoordinatorState>;
+  /** Tells where the weights are; the chain ignores what does not fit to its own checkpoint. */
+  checkpoint(checkpoint: Checkpoint): Promise<Confirmation>;
 }

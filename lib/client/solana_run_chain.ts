@@ -3,16 +3,18 @@ import { PsycheError } from "../error.ts";
 import { findJoinAuthorization } from "../chain/authorizer.ts";
 import type { ClusterClock } from "../chain/cluster_clock.ts";
 import {
+  checkpointInstruction,
   healthCheckInstruction,
   joinRunInstruction,
   tickInstruction,
   warmupWitnessInstruction,
   witnessInstruction,
 } from "../chain/coordinator_instructions.ts";
-import { watchCoordinator } from "../chain/coordinator_reader.ts";
+import { fetchCoordinator, watchCoordinator } from "../chain/coordinator_reader.ts";
 import type { ProgramIds } from "../chain/programs.ts";
 import { sendInstructions } from "../chain/send.ts";
 import type {
+  Checkpoint,
   CommitteeProof,
   CoordinatorState,
   NodeIdentity,
@@ -126,10 +128,19 @@ export class SolanaRunChain implements RunChain {
     return this.#send("health_check", instruction, signal);
   }
 
+  async read(): Promise<CoordinatorState> {
+    const { connection, coordinatorAccount } = this.#options;
+    return (await fetchCoordinator(connection, coordinatorAccount)).state;
+  }
+
+  checkpoint(checkpoint: Checkpoint): Promise<Confirmation> {
+    return this.#send("checkpoint", checkpointInstruction({ ...this.#run, checkpoint }));
+  }
+
   async #send(
     label: string,
     instruction: TransactionInstruction,
-    signal: AbortSignal,
+    signal?: AbortSignal,
   ): Promise<Confirmation> {
     const { connection, wallet, priorityFeeMicroLamports } = this.#options;
     const { signature, feeLamports } = await sendInstructions({

@@ -1,18 +1,17 @@
 import type { Connection, Keypair, PublicKey } from "@solana/web3.js";
-import { join } from "node:path";
 import { clusterClock } from "../chain/cluster_clock.ts";
 import { fetchCoordinator, fetchCoordinatorInstance } from "../chain/coordinator_reader.ts";
 import type { ProgramIds } from "../chain/programs.ts";
 import type { EventSink } from "../events/event.ts";
 import { createPeerNetwork } from "../p2p/create_peer_network.ts";
 import { deriveP2pSecret } from "../p2p/derive_identity.ts";
-import type { CoordinatorState } from "../protocol/coordinator_state.ts";
 import { createTrainer } from "../trainer/create_trainer.ts";
-import type { HubProgress } from "../trainer/hub/hub_download.ts";
+import type { GcsSettings } from "../trainer/gcs/gcs_access.ts";
 import type { HubSettings } from "../trainer/hub/hub_environment.ts";
-import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
 import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
-import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
+import { resolveCheckpoint } from "../trainer/resolve_checkpoint.ts";
+import type { TrainerOptions } from "../trainer/trainer.ts";
+import { type CheckpointSettings, openCheckpointer } from "./open_checkpointer.ts";
 import { RunModel } from "./model_source.ts";
 import { checkBeforeTraining } from "./preflight.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
@@ -40,11 +39,13 @@ export interface StartTrainingOptions {
   device?: TrainerOptions["device"];
   /** As in `TrainerOptions`. */
   dataParallelism?: number;
-  /** Each epoch's weights are saved below it as `<run id>-step<step>`. */
-  checkpointDirectory?: string;
+  /** What is done with each epoch's weights; absent = nothing. */
+  checkpoints?: CheckpointSettings;
   priorityFeeMicroLamports?: number;
   /** Where models and data of the Hugging Face Hub go. */
   hub: HubSettings;
+  /** Where models in buckets of Google Cloud Storage go. */
+  gcs: GcsSettings;
   emit: EventSink;
 }
 
@@ -71,7 +72,24 @@ export async function startTraining(
     authorizer: options.authorizer,
     clientVersion: options.clientVersion,
   });
-  const clock = await clusterClock(connection);
+  const onProgress = downloadEvents(emit);
+  const hub = { ...options.hub, fetch, onProgress };
+  const gcs = { ...options.gcs, fetch, onProgress };
+  const chain = new SolanaRunChain({
+    connection,
+    ids,
+    runId,
+    coordinatorAccount: instance.coordinatorAccount,
+    joinAuthority: instance.joinAuthority,
+    wallet,
+    authorizer: options.authorizer,
+    clock: await clusterClock(connection),
+    priorityFeeMicroLamports: options.priorityFeeMicroLamports,
+    onProblem: (error) => emit({ type: "warning", code: "SUBSCRIPTION", message: error.message }),
+  });
+  const signer = wallet.publicKey.toBytes();
+  const checkpointer = options.checkpoints &&
+    await openCheckpointer(options.checkpoints, { state, chain, signer, hub, gcs, emit }, signal);
   const p2pSecret = options.p2pSecret ?? deriveP2pSecret(runId, wallet.secretKey.slice(0, 32));
   const network = await createPeerNetwork({
     secretKey: p2pSecret,
@@ -81,11 +99,11 @@ export async function startTraining(
     addressBookDirectory: options.addressBookDirectory,
     mdns: options.mdns,
   });
-  const hub = { ...options.hub, fetch, onProgress: downloadEvents(emit) };
   const model = new RunModel({
     network,
     createTrainer,
-    resolveDirectory: (repo, signal) => resolveModelDirectory(repo, { ...hub, signal }),
+    resolveDirectory: (checkpoint, signal) =>
+      resolveCheckpoint(checkpoint, { hub: { ...hub, signal }, gcs: { ...gcs, signal } }),
     parameterShapes: (config) => parameterShapes(parseLlamaConfig(config)),
     microBatchSize: options.microBatchSize,
     threads: options.threads,
@@ -103,39 +121,28 @@ export async function startTraining(
     });
     const data = await openTrainingData({ state, p2pSecret, hub, fetch, emit }, signal);
     const client = new TrainingClient({
-      identity: { signer: wallet.publicKey.toBytes(), p2pIdentity: network.publicKey },
-      chain: new SolanaRunChain({
-        connection,
-        ids,
-        runId,
-        coordinatorAccount: instance.coordinatorAccount,
-        joinAuthority: instance.joinAuthority,
-        wallet,
-        authorizer: options.authorizer,
-        clock,
-        priorityFeeMicroLamports: options.priorityFeeMicroLamports,
-        onProblem: (error) =>
-          emit({ type: "warning", code: "SUBSCRIPTION", message: error.message }),
-      }),
+      identity: { signer, p2pIdentity: network.publicKey },
+      chain,
       network,
       model,
       data,
       clientVersion: options.clientVersion,
-      saveCheckpoint: options.checkpointDirectory === undefined
-        ? undefined
-        : (trainer, last) => saveCheckpoint(trainer, last, options.checkpointDirectory!, emit),
+      saveCheckpoint: checkpointer && ((trainer, last) => checkpointer.save(trainer, last)),
       emit,
     });
     const reason = await client.run(signal);
+    await checkpointer?.close();
     emit({ type: "stopped", reason });
     return reason;
   } finally {
-    await Promise.allSettled([model.close(), network.close()]);
+    await Promise.allSettled([model.close(), network.close(), checkpointer?.close()]);
   }
 }
 
 /** One event at each tenth of a download. */
-function downloadEvents(emit: EventSink): (progress: HubProgress) => void {
+function downloadEvents(
+  emit: EventSink,
+): (progress: { name: string; bytes: number; totalBytes: number }) => void {
   let last = "";
   return ({ name, bytes, totalBytes }) => {
     const tenth = Math.floor(10 * bytes / Math.max(1, totalBytes));
@@ -143,17 +150,4 @@ function downloadEvents(emit: EventSink): (progress: HubProgress) => void {
     if (reason !== last) emit({ type: "waiting", reason });
     last = reason;
   };
-}
-
-/** Client-lifecycle.md section 8.1: `<run id>-step<step - 1>`, kept when it exists already. */
-async function saveCheckpoint(
-  trainer: Trainer,
-  state: CoordinatorState,
-  directory: string,
-  emit: EventSink,
-): Promise<void> {
-  const step = Math.max(0, state.progress.step - 1);
-  const path = join(directory, `${state.runId}-step${step}`);
-  await trainer.saveCheckpoint(path);
-  emit({ type: "checkpoint", path, step, weights_sha256: await trainer.weightsSha256() });
 }

@@ -86,6 +86,8 @@ export class TrainingClient {
   /** Epoch (start time) in which this client gave up; it takes part again in the next one. */
   #leftEpoch: bigint | null = null;
   #preparing = false;
+  /** Warmup in which the model is being loaded. */
+  #loading: { epoch: bigint; over: AbortController } | null = null;
   #joining = false;
   #joinFailures = 0;
   /** `next_active` of the chain when the last join was confirmed. */
@@ -157,6 +159,7 @@ export class TrainingClient {
     this.#ticker.update(state);
     this.#announceState(state);
     this.#allowPeers(state);
+    if (this.#loading && !isWarmupOf(state, this.#loading.epoch)) this.#loading.over.abort();
     if (state.runState === RunState.Finished) {
       this.#closeEpoch(state);
       this.#closing.finally(() => {
@@ -272,27 +275,32 @@ export class TrainingClient {
     if (state.runState !== RunState.Warmup) {
       return this.#leave(state, "the model was not ready when training began");
     }
-    // Two may have joined at the same moment: the first of them goes on.
+    // Two may have joined at the same moment.
     const company = companyProblem(state, identity.signer);
-    if (company !== null && index > 0) return this.#failAlone(state, company);
+    if (company !== null) return this.#failAlone(state, company);
     this.#prepare(() => this.#begin(state));
   }
 
   /** Gets the epoch's weights and tells the others, if Warmup is not over by then. */
   async #begin(state: CoordinatorState): Promise<void> {
+    const { startTimestamp } = state.epochState;
+    const over = new AbortController();
+    this.#loading = { epoch: startTimestamp, over };
     let trainer: Trainer;
     try {
-      trainer = await this.#options.model.load(state, this.#end.signal);
+      trainer = await this.#options.model.load(state, this.#end.signal, over.signal);
     } catch (error) {
-      if (!(error instanceof PsycheError) || !error.code.startsWith("MODEL_")) throw error;
+      if (this.#end.signal.aborted) return;
+      if (!(error instanceof PsycheError) || !/^(MODEL|HUB|GCS)_/.test(error.code)) throw error;
       return this.#leave(state, error.message);
+    } finally {
+      this.#loading = null;
     }
     const now = this.#state!;
     const index = epochClientIndex(now, this.#options.identity.signer);
-    const { startTimestamp } = state.epochState;
-    const over = now.runState !== RunState.Warmup ||
-      now.epochState.startTimestamp !== startTimestamp || index < 0;
-    if (over) return this.#leave(state, "loading the model took longer than the warmup");
+    if (!isWarmupOf(now, startTimestamp) || index < 0) {
+      return this.#leave(state, "loading the model took longer than the warmup");
+    }
     this.#epoch = new EpochRun(this.#epochContext(now), trainer, now, index);
     await this.#epoch.announceReady();
   }
@@ -403,6 +411,11 @@ export class TrainingClient {
       ...pendingClients(state).map((client) => client.p2pIdentity),
     ]);
   }
+}
+
+/** True in the Warmup of the epoch that began at `startTimestamp`. */
+function isWarmupOf(state: CoordinatorState, startTimestamp: bigint): boolean {
+  return state.runState === RunState.Warmup && state.epochState.startTimestamp === startTimestamp;
 }
 
 /** True when the chain counts this identity for the next epoch. */

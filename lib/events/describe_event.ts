@@ -34,6 +34,10 @@ export function describeEvent(event: ClientEvent): string | null {
       return `step ${event.step}: batch ${event.batch} of ${event.expected} was not accepted`;
     case "checkpoint":
       return `checkpoint of step ${event.step}: ${event.path}`;
+    case "checkpoint_recorded":
+      return `the run's checkpoint is ${event.place} now, of step ${event.step}`;
+    case "checkpoint_failed":
+      return `checkpoint of step ${event.step}: ${event.stage} failed [${event.code}]: ${event.message}`;
     case "left_epoch":
       return `left epoch ${event.epoch}: ${event.reason}`;
     case "warning":

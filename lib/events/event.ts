@@ -75,6 +75,15 @@ export type ClientEvent =
   | { type: "untrained_batch"; step: number; batch: string; expected: string }
   | { type: "peers"; connected: number; sent: number; received: number; dropped: number }
   | { type: "checkpoint"; path: string; step: number; weights_sha256: string }
+  /** The chain names a checkpoint of this client now. */
+  | { type: "checkpoint_recorded"; step: number; place: string; signature: string }
+  | {
+    type: "checkpoint_failed";
+    step: number;
+    stage: "save" | "upload" | "record" | "delete";
+    code: string;
+    message: string;
+  }
   | { type: "left_epoch"; epoch: number; reason: string }
   | { type: "warning"; code: string; message: string }
   | { type: "stopped"; reason: "finished" | "interrupted" };

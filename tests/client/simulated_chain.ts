@@ -4,6 +4,7 @@ import type { CoordinatorState } from "../../lib/protocol/coordinator_state.ts";
 import { roundSeed } from "../../lib/protocol/round_seed.ts";
 import { cloneState, type TickClock } from "../../lib/protocol/tick.ts";
 import {
+  checkpoint,
   healthCheck,
   joinRun,
   setPaused,
@@ -70,6 +71,8 @@ export class SimulatedChain {
       witness: (content) => chain.#send((state, clock) => witness(state, signer, content, clock)),
       healthCheck: (id, proof) =>
         chain.#send((state, clock) => healthCheck(state, signer, id, proof, clock)),
+      read: () => Promise.resolve(cloneState(chain.state)),
+      checkpoint: (repo) => chain.#send((state, clock) => checkpoint(state, signer, repo, clock)),
     };
   }
 
