@@ -2,7 +2,7 @@
 import { defineCommand } from "../lib/cli/command.ts";
 import { defaulted, integer, text, toggle } from "../lib/cli/flag.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "../lib/cli/flag_sets.ts";
-import { hubOptions } from "../lib/cli/model_directory.ts";
+import { checkpointSources } from "../lib/cli/model_directory.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { withReader } from "../lib/cli/with_operator.ts";
 import { predownloadData, predownloadModel } from "../lib/operator/predownload.ts";
@@ -32,8 +32,10 @@ export const command = defineCommand({
     const { settings, output } = command;
     const tasks = findTasks(settings.evalTasks ?? "");
     const { state } = await withReader(command, (context) => readRun(context, settings.runId));
-    const hub = { ...hubOptions(command), concurrency: settings.hubMaxConcurrentDownloads };
-    const model = await predownloadModel(state, hub);
+    const concurrency = settings.hubMaxConcurrentDownloads;
+    const { hub: anyHub, gcs } = checkpointSources(command);
+    const hub = { ...anyHub, concurrency };
+    const model = await predownloadModel(state, { hub, gcs: { ...gcs, concurrency } });
     const data = settings.model ? null : await predownloadData(state, hub);
     const evaluation: Record<string, string> = {};
     for (const task of tasks) evaluation[task.name] = await evalDirectory(task, undefined, hub);

@@ -1,31 +1,20 @@
 /** What a client of a run would download when it starts, fetched beforehand. */
-import { PsycheError } from "../error.ts";
 import type { CoordinatorState } from "../protocol/coordinator_state.ts";
 import type { HubOptions } from "../trainer/hub/hub_download.ts";
 import { resolveDatasetDirectory } from "../trainer/hub/resolve_dataset.ts";
-import { resolveModelDirectory } from "../trainer/hub/resolve_model.ts";
+import { type CheckpointSources, resolveCheckpoint } from "../trainer/resolve_checkpoint.ts";
 
 /**
  * Puts the model of a run into the cache; docs/protocol/commands.md section 10.3.
  *
  * @returns the directory with the files
- * @throws PsycheError `CHECKPOINT_NOT_SUPPORTED`, and as `resolveModelDirectory`
+ * @throws PsycheError as `resolveCheckpoint`
  */
 export async function predownloadModel(
-  { runId, model: { checkpoint } }: CoordinatorState,
-  hub: HubOptions,
+  { model: { checkpoint } }: CoordinatorState,
+  sources: CheckpointSources,
 ): Promise<string> {
-  switch (checkpoint.kind) {
-    case "Hub":
-    case "P2P":
-    case "Dummy":
-      return await resolveModelDirectory(checkpoint.repo, hub);
-    default:
-      throw new PsycheError(
-        "CHECKPOINT_NOT_SUPPORTED",
-        `Run "${runId}" has a ${checkpoint.kind} checkpoint, which cannot be downloaded beforehand; ask the run's owner for a Hub one.`,
-      );
-  }
+  return await resolveCheckpoint(checkpoint, sources);
 }
 
 /**

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Checkpoint, CoordinatorState } from "../protocol/coordinator_state.ts";
 import { emptyCoordinatorState } from "../protocol/empty_state.ts";
+import { FakeGcs } from "../trainer/gcs/fake_gcs.ts";
 import { FAKE_URL, FakeHub } from "../trainer/hub/fake_hub.ts";
 import { predownloadData, predownloadModel } from "./predownload.ts";
 
@@ -25,17 +26,26 @@ Deno.test("the run's model and data set come into the cache", async () => {
       ]),
     );
     const options = { fetch: hub.fetch, hubUrl: FAKE_URL, cacheDirectory, pause: () => 0 };
-    const kinds: Checkpoint[] = [{ kind: "Hub", repo }, { kind: "P2P", repo }];
+    const bucket = new FakeGcs("runs");
+    bucket.put("tiny/config.json", bytes("{}"));
+    bucket.put("tiny/model.safetensors", bytes("weights"));
+    const gcs = { fetch: bucket.fetch, cacheDirectory, pause: () => 0 };
+    const sources = { hub: options, gcs };
+    const place = { bucket: "runs", prefix: "tiny" };
+    const kinds: Checkpoint[] = [
+      { kind: "Hub", repo },
+      { kind: "P2P", repo },
+      { kind: "Gcs", repo: place },
+      { kind: "P2PGcs", repo: place },
+    ];
     for (const checkpoint of kinds) {
-      const directory = await predownloadModel(stateWith({ checkpoint }), options);
+      const directory = await predownloadModel(stateWith({ checkpoint }), sources);
       assert.equal(await Deno.readTextFile(join(directory, "model.safetensors")), "weights");
     }
-    const gcs = { bucket: "b", prefix: null };
-    for (const checkpoint of [{ kind: "Gcs", repo: gcs }, { kind: "Ephemeral" }] as Checkpoint[]) {
-      await assert.rejects(predownloadModel(stateWith({ checkpoint }), options), {
-        code: "CHECKPOINT_NOT_SUPPORTED",
-      });
-    }
+    await assert.rejects(
+      predownloadModel(stateWith({ checkpoint: { kind: "Ephemeral" } }), sources),
+      { code: "CHECKPOINT_NOT_SUPPORTED" },
+    );
     const dataLocation = { kind: "Preprocessed", path: repo.repoId } as const;
     const data = await predownloadData(stateWith({ dataLocation }), options);
     assert.equal(await Deno.readTextFile(join(data!, "data/train-0.parquet")), "rows");
