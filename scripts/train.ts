@@ -62,6 +62,13 @@ if (import.meta.main) {
             dataParallelism: settings.dataParallelism,
             checkpoints: checkpointSettings(settings),
             priorityFeeMicroLamports: settings.priorityFee,
+            evaluation: {
+              tasks: settings.evalTasks,
+              maxDocuments: settings.evalTaskMaxDocs,
+              seed: settings.evalSeed,
+              dataDirectory: settings.evalData,
+              promptTask: settings.promptTask,
+            },
             hub: hubFromEnvironment(runtime.environment),
             gcs: gcsFromEnvironment(runtime.environment),
             emit: events.emit,

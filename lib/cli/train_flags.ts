@@ -12,6 +12,8 @@ import {
   type Values,
 } from "./flag.ts";
 import { MAX_DATA_PARALLELISM, parseDeviceList } from "../trainer/runtime/device_text.ts";
+import type { EvalTask } from "../trainer/eval/eval_task.ts";
+import { findTasks } from "../trainer/eval/eval_tasks.ts";
 import type { DeviceChoice } from "../trainer/trainer.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "./flag_sets.ts";
 
@@ -36,6 +38,13 @@ const device: Flag<DeviceChoice[]> = {
   environment: [],
   fallback: "auto",
   parse: parseDeviceList,
+};
+
+const evalTasks: Flag<EvalTask[]> = {
+  summary: "evaluation tasks to run while there is nothing to train, comma separated",
+  placeholder: "<names>",
+  fallback: "",
+  parse: findTasks,
 };
 
 export const TRAIN_FLAGS = {
@@ -102,6 +111,14 @@ export const TRAIN_FLAGS = {
     min: 1,
     max: MAX_DATA_PARALLELISM,
   }),
+  evalTasks,
+  evalTaskMaxDocs: integer({ summary: "documents of each task, from the beginning (all)", min: 1 }),
+  evalSeed: defaulted(integer({ summary: "seed that chooses solved examples" }), "42"),
+  evalData: text({
+    summary: "directory with a directory of data for each task; otherwise the Hub's",
+    placeholder: "<dir>",
+  }),
+  promptTask: toggle({ summary: "also let the model in training write texts" }),
   ...CHECKPOINT_FLAGS,
   logs,
   writeLog: text({ summary: "append the events as JSON lines to a file", placeholder: "<file>" }),

@@ -11,6 +11,7 @@ import type { Trainer } from "../trainer/trainer.ts";
 import { applyRound } from "./apply_round.ts";
 import { unhealthyMembers } from "./health.ts";
 import { readAhead, type ReadBatch, type SequenceSource } from "./read_ahead.ts";
+import type { IdleWork } from "./idle_evaluation.ts";
 import type { ResultExchange } from "./result_exchange.ts";
 import { roundKey, RoundRecord } from "./round_record.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
@@ -22,6 +23,8 @@ export interface EpochContext {
   data: SequenceSource;
   exchange: ResultExchange;
   statistics: RoundStatistics;
+  /** What uses the trainer while it has nothing to train. */
+  idle?: IdleWork;
   emit: EventSink;
   /** Sends in the background and reports the outcome itself. */
   send(name: string, send: (signal: AbortSignal) => Promise<Confirmation>): void;
@@ -89,6 +92,7 @@ export class EpochRun {
     const { exchange } = this.#context;
     exchange.begin(record);
     await exchange.announceFinished(record, this.#index, merkleRoot(record.broadcastHashes));
+    if (this.#round === null) this.#idle();
     this.progress();
   }
 
@@ -132,8 +136,10 @@ export class EpochRun {
   async close(): Promise<void> {
     this.#closed = true;
     this.#training.abort();
+    this.#context.idle?.stop();
     this.#context.exchange.end();
     await this.#work;
+    this.#idle();
   }
 
   /** Ends it without caring about the weights any more. */
@@ -141,6 +147,7 @@ export class EpochRun {
     this.#closed = true;
     this.#abandoned.abort();
     this.#training.abort();
+    this.#context.idle?.stop();
     this.#context.exchange.end();
   }
 
@@ -159,6 +166,7 @@ export class EpochRun {
   #enterRound(): void {
     const { exchange, emit, trainingBegins } = this.#context;
     const state = this.#state;
+    this.#context.idle?.stop();
     trainingBegins();
     const trained = currentRound(state).height >= 2 ? exchange.previous : null;
     if (trained && this.#wasElected()) this.#reportUnhealthy(trained);
@@ -189,8 +197,15 @@ export class EpochRun {
       await this.#train(state, record, index, nextBatch, training);
       if (this.#round !== record.key) return;
       this.#trained = true;
+      if (!this.#closed) this.#idle();
       this.progress();
     }).catch((error) => this.#workFailed(error));
+  }
+
+  /** The trainer has nothing to do until the next round, or the next epoch. */
+  #idle(): void {
+    if (this.#context.end.aborted || this.#abandoned.signal.aborted) return;
+    this.#context.idle?.begin(this.trainer, this.#state.progress.step);
   }
 
   #apply(state: CoordinatorState, record: RoundRecord, signal: AbortSignal): Promise<unknown> {
@@ -292,6 +307,7 @@ export class EpochRun {
       bandwidthPerSecond: 0,
       loss: statistics.loss,
       efficiency: statistics.efficiency,
+      ...(this.#context.idle?.report() ?? { evals: [], promptResults: [], promptIndex: 0 }),
     };
     send("witness", (signal) => chain.witness(content, figures, signal));
   }

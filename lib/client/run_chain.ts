@@ -28,6 +28,11 @@ export interface WitnessFigures {
   bandwidthPerSecond: number;
   loss: number;
   efficiency: number;
+  /** Main metric of each evaluation task; at most 8, names of at most 32 bytes. */
+  evals: { name: string; value: number }[];
+  /** At most 16 tokens that continue the prompt of that place in the client's list. */
+  promptResults: number[];
+  promptIndex: number;
 }
 
 /**

@@ -114,7 +114,7 @@ export class SolanaRunChain implements RunChain {
     const instruction = witnessInstruction({
       ...this.#run,
       ...content,
-      metadata: { ...figures, evals: [], promptResults: [], promptIndex: 0 },
+      metadata: figures,
     });
     return this.#send("witness", instruction, signal);
   }

@@ -12,6 +12,7 @@ import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config
 import { resolveCheckpoint } from "../trainer/resolve_checkpoint.ts";
 import type { TrainerOptions } from "../trainer/trainer.ts";
 import { type CheckpointSettings, openCheckpointer } from "./open_checkpointer.ts";
+import { type EvaluationSettings, openIdleEvaluation } from "./open_idle_evaluation.ts";
 import { RunModel } from "./model_source.ts";
 import { checkBeforeTraining } from "./preflight.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
@@ -42,6 +43,8 @@ export interface StartTrainingOptions {
   /** What is done with each epoch's weights; absent = nothing. */
   checkpoints?: CheckpointSettings;
   priorityFeeMicroLamports?: number;
+  /** Evaluated while there is nothing to train. */
+  evaluation?: EvaluationSettings;
   /** Where models and data of the Hugging Face Hub go. */
   hub: HubSettings;
   /** Where models in buckets of Google Cloud Storage go. */
@@ -75,6 +78,8 @@ export async function startTraining(
   const onProgress = downloadEvents(emit);
   const hub = { ...options.hub, fetch, onProgress };
   const gcs = { ...options.gcs, fetch, onProgress };
+  const idle = options.evaluation &&
+    await openIdleEvaluation(options.evaluation, hub, emit, signal);
   const chain = new SolanaRunChain({
     connection,
     ids,
@@ -126,6 +131,7 @@ export async function startTraining(
       network,
       model,
       data,
+      idle,
       clientVersion: options.clientVersion,
       saveCheckpoint: checkpointer && ((trainer, last) => checkpointer.save(trainer, last)),
       emit,

@@ -17,6 +17,7 @@ import {
 } from "../protocol/run_state.ts";
 import type { Trainer } from "../trainer/trainer.ts";
 import { type EpochContext, EpochRun } from "./epoch_run.ts";
+import type { IdleWork } from "./idle_evaluation.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { ModelSource } from "./model_source.ts";
 import { versionProblem } from "./preflight.ts";
@@ -33,6 +34,8 @@ export interface TrainingClientOptions {
   network: PeerNetwork;
   model: ModelSource;
   data: SequenceSource;
+  /** What uses the trainer while it has nothing to train. */
+  idle?: IdleWork;
   /** Own version; a run that wants another one is refused with exit code 10. Undefined accepts all. */
   clientVersion?: string;
   /** Called at the end of each epoch with the weights that the next one starts from. */
@@ -138,6 +141,7 @@ export class TrainingClient {
     } finally {
       this.#end.abort();
       this.#ticker.stop();
+      this.#options.idle?.stop();
       const last = this.#epoch?.close();
       this.#exchange.close();
       await Promise.allSettled([watching, last, this.#closing]);
@@ -306,10 +310,11 @@ export class TrainingClient {
   }
 
   #epochContext(state: CoordinatorState): EpochContext {
-    const { chain, data, emit } = this.#options;
+    const { chain, data, idle, emit } = this.#options;
     return {
       chain,
       data,
+      idle,
       exchange: this.#exchange,
       statistics: this.#statistics,
       emit,

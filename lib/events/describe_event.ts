@@ -34,6 +34,21 @@ export function describeEvent(event: ClientEvent): string | null {
       return `step ${event.step}: batch ${event.batch} of ${event.expected} was not accepted`;
     case "checkpoint":
       return `checkpoint of step ${event.step}: ${event.path}`;
+    case "evaluation_ready":
+      return `beside training: ${
+        [
+          ...event.tasks.map(({ task, documents }) =>
+            `${task} (${documents.toLocaleString("en")} documents)`
+          ),
+          ...(event.prompts ? ["texts"] : []),
+        ].join(", ")
+      }`;
+    case "evaluated":
+      if (!event.reported) return null;
+      return `step ${event.step}: ${event.task} ${event.metric} ` +
+        `${(100 * event.average).toFixed(1)} % (${event.documents} of ${event.total} documents)`;
+    case "prompted":
+      return `${event.prompt} [${event.tokens} tokens] ${event.continuation}`;
     case "checkpoint_recorded":
       return `the run's checkpoint is ${event.place} now, of step ${event.step}`;
     case "checkpoint_failed":

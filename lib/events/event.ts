@@ -74,6 +74,25 @@ export type ClientEvent =
   | { type: "unhealthy"; client: string; step: number }
   | { type: "untrained_batch"; step: number; batch: string; expected: string }
   | { type: "peers"; connected: number; sent: number; received: number; dropped: number }
+  | {
+    type: "evaluation_ready";
+    tasks: { task: string; documents: number }[];
+    /** Whether the model also writes texts. */
+    prompts: boolean;
+  }
+  | {
+    type: "evaluated";
+    step: number;
+    task: string;
+    metric: string;
+    /** Share of right answers among the latest ones to `documents` of all `total` documents. */
+    average: number;
+    documents: number;
+    total: number;
+    /** Whether these are enough for the average to be told to the chain. */
+    reported: boolean;
+  }
+  | { type: "prompted"; index: number; prompt: string; continuation: string; tokens: number }
   | { type: "checkpoint"; path: string; step: number; weights_sha256: string }
   /** The chain names a checkpoint of this client now. */
   | { type: "checkpoint_recorded"; step: number; place: string; signature: string }
