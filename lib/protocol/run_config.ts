@@ -11,6 +11,7 @@ import type {
   Optimizer,
   Shuffle,
 } from "./coordinator_state.ts";
+import { isHostPort } from "./host_port.ts";
 import { LONG_TEXT, SHORT_TEXT } from "./limits.ts";
 import {
   ARCHITECTURES,
@@ -86,7 +87,19 @@ export function parseRunConfig(text: string, fileName: string): ParsedRunConfig 
         "1, or use Distro",
     );
   }
+  const problem = unreachableData(model.dataLocation);
+  if (problem !== null) report.warnings.push(`model.LLM.data_location ${problem}`);
   return { config, model, warnings: report.warnings };
+}
+
+/** Why no client can read such data, although the chain accepts the location; else null. */
+function unreachableData(location: DataLocation): string | null {
+  if (location.kind === "Local") {
+    return "Local is refused by clients, since a directory may differ from machine to machine; serve " +
+      'it with data-server and use { Server = "<host>:20001" }';
+  }
+  if (location.kind !== "Server" || isHostPort(location.address)) return null;
+  return `Server "${location.address}" is not host:port`;
 }
 
 function refusal(fileName: string, problems: string[], cause?: unknown): PsycheError {

@@ -218,3 +218,17 @@ Deno.test("the presets are valid", async () => {
     assert.deepEqual(warnings, []);
   }
 });
+
+Deno.test("data that no client can reach is warned of", () => {
+  const warningsFor = (location: string) =>
+    parseRunConfig(
+      example(
+        ["cold_start_warmup_steps = 5", `cold_start_warmup_steps = 5\ndata_location = ${location}`],
+        [/\[model\.LLM\.data_location\.Http\][^]*?\[model\.LLM\.lr/, "[model.LLM.lr"],
+      ),
+      "run.toml",
+    ).warnings;
+  assert.deepEqual(warningsFor(`{ Server = "[::1]:20001" }`), []);
+  assert.match(warningsFor(`{ Server = "data.example.com" }`)[0], /is not host:port/);
+  assert.match(warningsFor(`{ Local = "data" }`)[0], /serve it with data-server/);
+});

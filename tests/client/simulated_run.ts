@@ -1,6 +1,7 @@
 import type { ClientEvent, TimedEvent } from "../../lib/events/event.ts";
 import { RunMonitor } from "../../lib/events/run_monitor.ts";
 import { RunModel } from "../../lib/client/model_source.ts";
+import type { SequenceSource } from "../../lib/client/read_ahead.ts";
 import { type StopReason, TrainingClient } from "../../lib/client/training_client.ts";
 import type { CoordinatorState, Optimizer } from "../../lib/protocol/coordinator_state.ts";
 import { emptyCoordinatorState } from "../../lib/protocol/empty_state.ts";
@@ -15,10 +16,14 @@ export interface SimulatedRunOptions {
   clients: number;
   totalSteps: number;
   minClients?: number;
+  /** As many as there are clients, when absent. */
+  initMinClients?: number;
   /** Of the run and of every client at the start; `test` when absent. */
   clientVersion?: string;
   /** DisTrO when absent. */
   optimizer?: Optimizer;
+  /** Sequences that are their own index, when absent. */
+  data?: SequenceSource;
   /** Cluster seconds. */
   epochTime?: number;
   lostMessages?: number;
@@ -39,6 +44,14 @@ export interface SimulatedClient {
   sleep(asleep: boolean): void;
 }
 
+/** Sequences of one token: their own index. */
+export const NUMBERED: SequenceSource = {
+  read: ({ start, end }) =>
+    Promise.resolve({
+      tokens: Int32Array.from({ length: Number(end - start) + 1 }, (_, i) => Number(start) + i),
+    }),
+};
+
 /** Cluster seconds per wall second. */
 const CLOCK_RATE = 40;
 
@@ -51,9 +64,11 @@ export class SimulatedRun {
   readonly #faults;
   readonly #end = new AbortController();
   readonly #clientVersion: string | undefined;
+  readonly #data: SequenceSource;
 
   constructor(options: SimulatedRunOptions) {
     this.#clientVersion = options.clientVersion;
+    this.#data = options.data ?? NUMBERED;
     this.#faults = createFaults(options.seed);
     const faults = this.#faults;
     this.chain = new SimulatedChain(initialState(options), CLOCK_RATE, {
@@ -106,15 +121,7 @@ export class SimulatedRun {
       chain: this.chain.client(signer, () => asleep),
       network: peer,
       model,
-      data: {
-        read: ({ start, end }) =>
-          Promise.resolve({
-            tokens: Int32Array.from(
-              { length: Number(end - start) + 1 },
-              (_, i) => Number(start) + i,
-            ),
-          }),
-      },
+      data: this.#data,
       clientVersion: this.#clientVersion,
       emit,
     });
@@ -165,7 +172,7 @@ function initialState(options: SimulatedRunOptions): CoordinatorState {
       globalBatchSizeWarmupTokens: 0n,
       epochTime: BigInt(options.epochTime ?? 100_000),
       totalSteps: options.totalSteps,
-      initMinClients: options.clients,
+      initMinClients: options.initMinClients ?? options.clients,
       minClients: options.minClients ?? options.clients,
       witnessNodes: 0,
       globalBatchSizeStart: 16,

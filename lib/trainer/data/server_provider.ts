@@ -17,7 +17,7 @@ import {
   type Rejection,
   signedRequest,
 } from "./data_server_messages.ts";
-import { parseHostPort } from "./host_port.ts";
+import { parseHostPort } from "../../protocol/host_port.ts";
 import { type RetryOptions, withRetries } from "./retries.ts";
 import { type ByteConnection, TcpFrames } from "./tcp_frames.ts";
 

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import type { ClientEvent } from "../events/event.ts";
+import type { CoordinatorState, DataLocation } from "../protocol/coordinator_state.ts";
+import { configuredRun } from "../protocol/state_fixture.ts";
+import { tokenFile, withServer } from "../trainer/data/test_server.ts";
+import { openTrainingData } from "./training_data.ts";
+
+const SAMPLES = fileURLToPath(
+  new URL("../../tests/trainer/fixtures/parquet/samples/plain", import.meta.url),
+);
+
+/** Five steps of 8 sequences are left. */
+function runWith(dataLocation: DataLocation, maxSeqLen = 4): CoordinatorState {
+  const state = configuredRun({
+    totalSteps: 6,
+    globalBatchSizeStart: 8,
+    globalBatchSizeEnd: 8,
+  });
+  state.progress.step = 1;
+  Object.assign(state.model, { dataLocation, maxSeqLen });
+  return state;
+}
+
+async function open(state: CoordinatorState, fetched: typeof fetch = fetch) {
+  const events: ClientEvent[] = [];
+  const data = await openTrainingData({
+    state,
+    p2pSecret: new Uint8Array(32),
+    hub: { fetch: fetched, cacheDirectory: "/nowhere" },
+    fetch: fetched,
+    emit: (event) => events.push(event),
+  }, new AbortController().signal);
+  return { data, events };
+}
+
+const http = (url: string): DataLocation => ({
+  kind: "Http",
+  location: { kind: "SingleUrl", url },
+  tokenSizeInBytes: "TwoBytes",
+  shuffle: { kind: "DontShuffle" },
+});
+
+Deno.test("every source says how many sequences there are and how long they last", () =>
+  withServer({
+    "/long.bin": tokenFile(0, 4 * 40 + 2),
+    "/short.bin": tokenFile(0, 4 * 39 + 2),
+  }, async ({ origin }) => {
+    const endless = { type: "data_ready", sequences: null, steps: 5, steps_left: 5 };
+    assert.deepEqual((await open(runWith({ kind: "Dummy" }))).events, [endless]);
+    const preprocessed = runWith({ kind: "Preprocessed", path: SAMPLES }, 6);
+    assert.deepEqual((await open(preprocessed)).events, [endless]);
+    assert.deepEqual((await open(runWith(http(`${origin}/long.bin`)))).events, [
+      { type: "data_ready", sequences: 40, steps: 5, steps_left: 5 },
+    ]);
+    const { events: [ready, warning] } = await open(runWith(http(`${origin}/short.bin`)));
+    assert.deepEqual(ready, { type: "data_ready", sequences: 39, steps: 4, steps_left: 5 });
+    assert.ok(warning.type === "warning" && warning.code === "DATA_TOO_SHORT");
+    assert.match(warning.message, /39 sequences, which last for 4 of the 5 steps/);
+    await assert.rejects(open(runWith({ kind: "Local", path: "/data" })), {
+      code: "DATA_LOCATION_UNSUPPORTED",
+      message: /data-server/,
+    });
+  }));
+
+Deno.test("a failure that is tried again is told", () => {
+  let failed = false;
+  const failOnce = (request: Request) => {
+    if (failed || request.method !== "GET") return undefined;
+    failed = true;
+    return new Response(null, { status: 503 });
+  };
+  return withServer({ "/t.bin": tokenFile(0, 400) }, async ({ origin }) => {
+    const { data, events } = await open(runWith(http(`${origin}/t.bin`)));
+    assert.equal(events.length, 1);
+    await data.read({ start: 0n, end: 1n });
+    const warning = events[1];
+    assert.ok(warning.type === "warning" && warning.code === "DATA_RETRY");
+    assert.match(warning.message, /status 503.*\(try 2 follows\)/);
+  }, failOnce);
+});
