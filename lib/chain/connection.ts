@@ -3,9 +3,10 @@
  * under Deno. See docs/protocol/client-lifecycle.md sections 9 and 10.
  */
 import { Connection } from "@solana/web3.js";
-import { clusterName, type Endpoint, redactUrl, resolveEndpoint } from "./endpoint.ts";
+import type { PsycheError } from "../error.ts";
+import { clusterName, redactUrl, resolveEndpoint } from "./endpoint.ts";
 import { createFailoverFetch, type FailoverOptions } from "./failover_fetch.ts";
-import { NativeSocket } from "./native_socket.ts";
+import { socketInternals, useNativeSockets } from "./rpc_socket.ts";
 import { sleep } from "./sleep.ts";
 
 export { clusterName, redactUrl, resolveEndpoint } from "./endpoint.ts";
@@ -21,26 +22,10 @@ export interface OpenConnectionOptions {
   signal?: AbortSignal;
   timeoutMillis?: number;
   onFailover?: FailoverOptions["onFailover"];
+  /** Told when a websocket sends what it should not: RPC_ANSWER_TOO_LARGE, RPC_MESSAGE_INVALID. */
+  onProblem?: (problem: PsycheError) => void;
   /** For tests. */
   fetch?: FailoverOptions["fetch"];
-}
-
-/** The private parts of a web3.js 1.x Connection that are needed here (version pinned in deno.json). */
-interface Internals {
-  _rpcWebSocket: {
-    webSocketFactory: (url: string) => NativeSocket;
-    underlyingSocket: NativeSocket | undefined;
-    socket: NativeSocket | undefined;
-    reconnect_timer_id: ReturnType<typeof setTimeout> | undefined;
-    setAutoReconnect(on: boolean): void;
-    on(event: string, listener: () => void): void;
-    off(event: string, listener: () => void): void;
-    removeAllListeners(event: string): void;
-  };
-  _rpcWebSocketConnected: boolean;
-  _rpcWebSocketHeartbeat: ReturnType<typeof setInterval> | null;
-  _rpcWebSocketIdleTimeout: ReturnType<typeof setTimeout> | null;
-  _subscriptionsByHash: Record<string, unknown>;
 }
 
 interface State {
@@ -74,7 +59,11 @@ export function openConnection(options: OpenConnectionOptions): Connection {
     disableRetryOnRateLimit: true, // the fail-over fetch has its own rules
     httpAgent: false,
   });
-  useNativeSockets(connection, endpoints);
+  useNativeSockets(connection, {
+    endpoints,
+    closed: close.signal,
+    onProblem: options.onProblem,
+  });
   states.set(connection, { cluster: clusterName(endpoints[0].rpcUrl), close });
   return connection;
 }
@@ -99,7 +88,7 @@ class PlainConnection extends Connection {
  */
 export async function closeConnection(connection: Connection): Promise<void> {
   states.get(connection)?.close.abort(new DOMException("The connection is closed.", "AbortError"));
-  const inner = internals(connection);
+  const inner = socketInternals(connection);
   const rpc = inner._rpcWebSocket;
   inner._subscriptionsByHash = {}; // else the close handler would open the socket again
   rpc.setAutoReconnect(false);
@@ -125,35 +114,12 @@ export function clusterOf(connection: Connection): string {
 
 /** Call `listener` each time a websocket has (re)opened: whoever subscribed may have missed something. */
 export function onSocketOpen(connection: Connection, listener: () => void): () => void {
-  const rpc = internals(connection)._rpcWebSocket;
+  const rpc = socketInternals(connection)._rpcWebSocket;
   rpc.on("open", listener);
   return () => rpc.off("open", listener);
 }
 
 /** Drop the websocket, if any, so that it is opened anew (for a socket that has gone silent). */
 export function resetSocket(connection: Connection): void {
-  internals(connection)._rpcWebSocket.socket?.close(4000, "silent");
-}
-
-function useNativeSockets(connection: Connection, endpoints: Endpoint[]): void {
-  const inner = internals(connection);
-  const rpc = inner._rpcWebSocket;
-  let turn = 0;
-  rpc.webSocketFactory = () => {
-    const socket = new NativeSocket(endpoints[turn % endpoints.length].wsUrl);
-    let opened = false;
-    socket.addEventListener("open", () => opened = true);
-    socket.addEventListener("close", () => {
-      if (!opened) turn++;
-    });
-    rpc.underlyingSocket = socket;
-    return socket;
-  };
-  // web3.js prints socket errors to the console; a library does not. The close event follows anyway.
-  rpc.removeAllListeners("error");
-  rpc.on("error", () => inner._rpcWebSocketConnected = false);
-}
-
-function internals(connection: Connection): Internals {
-  return connection as unknown as Internals;
+  socketInternals(connection)._rpcWebSocket.socket?.close(4000, "silent");
 }

@@ -7,6 +7,7 @@
  * be sent twice: reads are harmless and a signed transaction runs once however often it arrives.
  */
 import { PsycheError } from "../error.ts";
+import { MAX_ANSWER_BYTES, readBounded } from "./bounded_body.ts";
 import { redactUrl } from "./endpoint.ts";
 import { sleep } from "./sleep.ts";
 
@@ -19,6 +20,8 @@ export interface FailoverOptions {
   closed?: AbortSignal;
   /** Longest time for one attempt, the body included. Default 15 s. */
   timeoutMillis?: number;
+  /** The longest body of an answer. Default 64 MiB. */
+  maxAnswerBytes?: number;
   /** Attempts of one call on each endpoint. Default 4. */
   attemptsPerEndpoint?: number;
   /** First pause after a failure; doubles up to 10 s. Default 250 ms. */
@@ -39,19 +42,20 @@ interface Health {
   closedUntil: number;
 }
 
+const TIMEOUT_MILLIS = 15_000;
 const MAX_PAUSE_MILLIS = 10_000;
 const MAX_RETRY_AFTER_MILLIS = 60_000;
 /** JSON-RPC code of a node that has fallen behind its cluster. */
 const NODE_UNHEALTHY = /"code"\s*:\s*-32005\b/;
 
 /**
- * Make the function. It throws PsycheError RPC_UNREACHABLE, RPC_RATE_LIMITED or RPC_REFUSED when no
- * endpoint gave an answer, and the signal's reason when aborted.
+ * Make the function. It throws PsycheError RPC_UNREACHABLE, RPC_RATE_LIMITED, RPC_REFUSED or
+ * RPC_ANSWER_TOO_LARGE when no endpoint gave an answer, and the signal's reason when aborted.
  */
 export function createFailoverFetch(
   options: FailoverOptions,
 ): (input: unknown, init?: RequestInit) => Promise<Response> {
-  const { signal, timeoutMillis = 15_000, attemptsPerEndpoint = 4, pauseMillis = 250 } = options;
+  const { signal, attemptsPerEndpoint = 4, pauseMillis = 250 } = options;
   const noMore = AbortSignal.any([signal, options.closed].filter((s) => s !== undefined));
   const request = options.fetch ?? ((url, init) => fetch(url, init));
   const endpoints: Health[] = [...new Set(options.urls)]
@@ -73,7 +77,7 @@ export function createFailoverFetch(
         });
       }
       previous = endpoint;
-      const outcome = await attemptOnce(request, endpoint.url, init, timeoutMillis, signal);
+      const outcome = await attemptOnce(request, endpoint.url, init, options);
       if (!("reason" in outcome)) {
         endpoint.failures = 0;
         endpoint.restUntil = endpoint.closedUntil = 0;
@@ -100,6 +104,8 @@ interface Failure {
   status?: number;
   retryAfterMillis?: number;
   permanent?: boolean;
+  /** The answer was not read to its end, and the next one would not be either. */
+  tooLarge?: PsycheError;
   cause?: unknown;
 }
 
@@ -128,8 +134,7 @@ async function attemptOnce(
   request: NonNullable<FailoverOptions["fetch"]>,
   url: string,
   init: RequestInit,
-  timeoutMillis: number,
-  signal?: AbortSignal,
+  { timeoutMillis = TIMEOUT_MILLIS, maxAnswerBytes = MAX_ANSWER_BYTES, signal }: FailoverOptions,
 ): Promise<Answer | Failure> {
   signal?.throwIfAborted();
   const controller = new AbortController();
@@ -144,7 +149,7 @@ async function attemptOnce(
       body: init.body,
       signal: controller.signal,
     });
-    const text = await response.text();
+    const text = await readBounded(response, `The cluster at ${redactUrl(url)}`, maxAnswerBytes);
     const status = response.status;
     if (status === 429 || status >= 500 || status === 408) {
       const reason = `HTTP ${status}`;
@@ -158,6 +163,9 @@ async function attemptOnce(
     return { status, text };
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
+    if (cause instanceof PsycheError) {
+      return { reason: cause.message, tooLarge: cause, permanent: true };
+    }
     const reason = controller.signal.aborted
       ? `no answer within ${timeoutMillis / 1000} s`
       : "connection failed";
@@ -177,6 +185,7 @@ function retryAfter(headers: Headers): number | undefined {
 }
 
 function exhausted(endpoints: Health[], last: Failure): PsycheError {
+  if (last.tooLarge) return last.tooLarge;
   const names = endpoints.map((endpoint) => redactUrl(endpoint.url)).join(", ");
   const options = { cause: last.cause };
   if (last.status === 429) {

@@ -4,11 +4,27 @@
  * The `ws` package loses frames under Deno that arrive right after the upgrade, and then the first
  * confirmation hangs for a minute; the native one does not.
  */
+
+/** Close codes of our own. */
+const TOO_LARGE = 4009;
+const CLOSED_BY_NODE = 4010;
+/** RFC 6455 section 7.4.1: all is done. */
+const NORMAL = 1000;
+
+export interface NativeSocketOptions {
+  /** A longer message closes the socket unread. */
+  maxMessageBytes: number;
+  onTooLarge: () => void;
+}
+
 export class NativeSocket {
   readonly #socket: WebSocket;
+  readonly #options: NativeSocketOptions;
+  #isClosing = false;
 
-  constructor(url: string) {
+  constructor(url: string, options: NativeSocketOptions) {
     this.#socket = new WebSocket(url);
+    this.#options = options;
   }
 
   get readyState(): number {
@@ -16,7 +32,7 @@ export class NativeSocket {
   }
 
   addEventListener(type: string, listener: (event: never) => void): void {
-    this.#socket.addEventListener(type, listener as EventListener);
+    this.#socket.addEventListener(type, this.#guarded(type, listener as EventListener));
   }
 
   /** `rpc-websockets` registers a call only inside the callback, so it must run before any answer can. */
@@ -36,6 +52,35 @@ export class NativeSocket {
   }
 
   close(code?: number, reason?: string): void {
+    this.#isClosing = true;
     this.#socket.close(code, reason);
   }
+
+  #guarded(type: string, listener: EventListener): EventListener {
+    if (type === "message") {
+      return (event) => {
+        if (lengthOf((event as MessageEvent).data) <= this.#options.maxMessageBytes) {
+          return listener(event);
+        }
+        if (!this.#isClosing) this.#options.onTooLarge();
+        this.close(TOO_LARGE, "too large");
+      };
+    }
+    if (type === "close") {
+      // After a normal end web3.js connects again at once and for ever, if the node ends it so.
+      return (event) => {
+        const { code, reason } = event as CloseEvent;
+        const isOurs = this.#isClosing || code !== NORMAL;
+        listener(new CloseEvent("close", { code: isOurs ? code : CLOSED_BY_NODE, reason }));
+      };
+    }
+    return listener;
+  }
+}
+
+/** Text is UTF-16 here: no more units than it had bytes. */
+function lengthOf(data: unknown): number {
+  if (typeof data === "string") return data.length;
+  if (data instanceof ArrayBuffer) return data.byteLength;
+  return data instanceof Blob ? data.size : 0;
 }

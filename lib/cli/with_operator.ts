@@ -120,6 +120,7 @@ function clusterOptions(command: CommandContext<typeof CLUSTER_FLAGS & typeof PR
     fallbacks: fallbacksOf(settings),
     onFailover: ({ from, to, reason }: { from: string; to: string; reason: string }) =>
       output.warn(`${from} failed (${reason}); asking ${to}`),
+    onProblem: ({ message }: PsycheError) => output.warn(message),
     programIds: {
       ...parsedId("authorizer", settings.authorizerProgramId),
       ...parsedId("coordinator", settings.coordinatorProgramId),

@@ -43,6 +43,7 @@ export interface ReaderOptions {
   /** Other addresses of the same cluster, asked in this order when the first fails. */
   fallbacks?: OpenConnectionOptions["fallbacks"];
   onFailover?: OpenConnectionOptions["onFailover"];
+  onProblem?: OpenConnectionOptions["onProblem"];
   /** Ids given by the user; absent ones come from the cluster's record of deployed programs. */
   programIds?: Partial<ProgramIds>;
   /** Default: `runs`. */
@@ -61,9 +62,9 @@ export interface OperatorOptions extends ReaderOptions {
 
 /** Connects and finds out which cluster it is. The caller closes the connection. */
 export async function openReader(options: ReaderOptions): Promise<ReaderContext> {
-  const { signal, fallbacks, onFailover, runsDirectory = "runs" } = options;
+  const { signal, fallbacks, onFailover, onProblem, runsDirectory = "runs" } = options;
   const endpoint = resolveEndpoint(options.rpc, options.wsRpc);
-  const connection = openConnection({ ...endpoint, fallbacks, onFailover, signal });
+  const connection = openConnection({ ...endpoint, fallbacks, onFailover, onProblem, signal });
   try {
     const genesisHash = await connection.getGenesisHash();
     const cluster = clusterKey(endpoint.rpcUrl, genesisHash);
