@@ -20,8 +20,11 @@ const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 5, AdamW: 
 const BASE_BYTES = 150e6;
 
 /**
- * Memory for training with this shape, all data-parallel ranks together (1 when not told). Measured peaks of models from 0.9 to 20 million parameters
- * were within 20 % of it; the runtime frees activations in an order of its own.
+ * Memory for training with this shape, all data-parallel ranks together. Measured peaks of models from
+ * 0.9 to 20 million parameters were within 20 % of it; the runtime frees activations in an order of its
+ * own.
+ *
+ * @param shape.ranks default 1
  */
 export function estimateMemory(
   config: LlamaConfig,

@@ -28,6 +28,14 @@ Deno.test("memory grows with the model, the sequence and the micro batch", () =>
   );
 });
 
+Deno.test("every rank takes weights, gradients and activations; the optimizer is there once", () => {
+  const shape = { sequenceLength: 128, microBatchSize: 2, optimizer };
+  const one = estimateMemory(nanoConfig(512), shape);
+  const three = estimateMemory(nanoConfig(512), { ...shape, ranks: 3 });
+  assert.equal(three.activationBytes, 3 * one.activationBytes);
+  assert.equal(three.stateBytes, one.stateBytes + 2 * 3 * 4 * one.parameters);
+});
+
 Deno.test("too large a model is refused with the numbers", () => {
   const llama8b = {
     ...nanoConfig(128256, 8192),
