@@ -63,7 +63,7 @@ if (import.meta.main) {
             checkpoints: checkpointSettings(settings),
             priorityFeeMicroLamports: settings.priorityFee,
             evaluation: {
-              tasks: settings.evalTasks,
+              tasks: settings.evalTasks ?? [],
               maxDocuments: settings.evalTaskMaxDocs,
               seed: settings.evalSeed,
               dataDirectory: settings.evalData,

@@ -40,10 +40,9 @@ const device: Flag<DeviceChoice[]> = {
   parse: parseDeviceList,
 };
 
-const evalTasks: Flag<EvalTask[]> = {
+const evalTasks: Flag<EvalTask[] | undefined> = {
   summary: "evaluation tasks to run while there is nothing to train, comma separated",
   placeholder: "<names>",
-  fallback: "",
   parse: findTasks,
 };
 
