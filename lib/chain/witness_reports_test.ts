@@ -27,13 +27,15 @@ Deno.test("what a witness reports is read back from its instruction", () => {
     bandwidthPerSecond: f32,
     loss: f32,
     evals: fc.array(
-      fc.record({ name: fc.stringMatching(/^[a-z_]{0,32}$/), value: f32 }),
+      fc.record({ name: fc.stringMatching(/^[a-z_]{0,32}$/), value: f32 }, {
+        noNullPrototype: true,
+      }),
       { maxLength: 8 },
     ),
     promptResults: fc.array(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), { maxLength: 16 }),
     promptIndex: fc.nat(255),
     efficiency: f32,
-  });
+  }, { noNullPrototype: true });
   fc.assert(
     fc.property(metadata, (metadata) => {
       const { data } = witnessInstruction({ ...content, metadata });
