@@ -10,6 +10,7 @@ import type { GcsSettings } from "../trainer/gcs/gcs_access.ts";
 import type { HubSettings } from "../trainer/hub/hub_environment.ts";
 import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
 import { resolveCheckpoint } from "../trainer/resolve_checkpoint.ts";
+import { checkDevices } from "../trainer/runtime/check_devices.ts";
 import type { TrainerOptions } from "../trainer/trainer.ts";
 import { type CheckpointSettings, openCheckpointer } from "./open_checkpointer.ts";
 import { type EvaluationSettings, openIdleEvaluation } from "./open_idle_evaluation.ts";
@@ -75,6 +76,7 @@ export async function startTraining(
     authorizer: options.authorizer,
     clientVersion: options.clientVersion,
   });
+  await checkDevices(options);
   const onProgress = downloadEvents(emit);
   const hub = { ...options.hub, fetch, onProgress };
   const gcs = { ...options.gcs, fetch, onProgress };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { checkDevices } from "./check_devices.ts";
 import { chooseDevices, countRanks } from "./device_list.ts";
 import { parseDeviceList } from "./device_text.ts";
 import { loadOnnxRuntime } from "./onnx_runtime.ts";
@@ -29,6 +30,16 @@ Deno.test("ranks take the listed devices in turn, and fail where one is missing"
   await assert.rejects(chooseDevices(ort, ["cpu", "cuda:77"], 2), {
     code: "DEVICE_UNAVAILABLE",
     message: /device cuda:77 .*NVIDIA/,
+  });
+});
+
+Deno.test("what a trainer would refuse is refused beforehand", async () => {
+  await checkDevices({});
+  await checkDevices({ device: ["cpu", "auto"], dataParallelism: 5 });
+  const refused = { code: "TRAINER_OPTION_INVALID" };
+  await assert.rejects(checkDevices({ device: ["cpu", "cpu"], dataParallelism: 1 }), refused);
+  await assert.rejects(checkDevices({ device: ["cpu", "cuda:77"] }), {
+    code: "DEVICE_UNAVAILABLE",
   });
 });
 
