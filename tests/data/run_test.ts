@@ -81,7 +81,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a client trains on a data set of a Hub, with labels and packed texts",
+  name: "clients train on a data set of a Hub, with labels and packed texts",
   ...lingering,
   async fn() {
     const steps = 6;
@@ -106,7 +106,7 @@ Deno.test({
     try {
       const dataLocation = { kind: "Preprocessed", path: name } as const;
       const model = () => ({ dataLocation, maxSeqLen: 32, dataType: "Finetuning" as const });
-      await withTrainingRun({ clients: 1, steps, model }, async (run) => {
+      await withTrainingRun({ clients: 2, steps, model }, async (run) => {
         await run.within(run.train());
         assertTrained(run, steps);
         assert.equal(run.events.find((event) => event.type === "data_ready")!.sequences, null);
