@@ -46,7 +46,7 @@ export async function applyRound(options: {
     step: record.step,
     results: results.length,
     milliseconds: response.milliseconds,
-    weights_sha256: response.weightsSha256,
+    weights_fingerprint: response.weightsFingerprint,
   });
   return { results: results.length, response };
 }

@@ -8,6 +8,7 @@ export interface Judgement {
   loss: number;
   /** SHA-256 of the loaded weights, hex. */
   weightsSha256: string;
+  weightsFingerprint: string;
   /** Continuation of the prompt. */
   sample: string;
 }
@@ -50,7 +51,12 @@ export async function judgeCheckpoint(options: {
       });
       sample = tokenizer.decode(ids);
     }
-    return { loss, weightsSha256: await trainer.weightsSha256(), sample };
+    return {
+      loss,
+      weightsSha256: await trainer.weightsSha256(),
+      weightsFingerprint: await trainer.weightsFingerprint(),
+      sample,
+    };
   } finally {
     await trainer.close();
   }

@@ -222,7 +222,7 @@ async function summarise(
     lossLast: steps.at(-1)!.loss,
     heldOutFirst: before.loss,
     heldOutLast: after.loss,
-    weightsEqual: weights.equal && monitor.finalWeightsSha256 === checkpoint.weightsSha256,
+    weightsEqual: weights.equal && monitor.finalFingerprint === after.weightsFingerprint,
     weightsCompared: weights.compared,
     weightsSha256: checkpoint.weightsSha256,
     bytesPerResult: bytes.perResult,

@@ -67,7 +67,8 @@ export type ClientEvent =
     step: number;
     results: number;
     milliseconds: number;
-    weights_sha256: string;
+    /** Tells whether clients hold the same weights; far cheaper than SHA-256, and not in its place. */
+    weights_fingerprint: string;
   }
   | { type: "transaction"; name: string; signature: string; fee_lamports: number }
   | { type: "transaction_failed"; name: string; code: string; message: string }

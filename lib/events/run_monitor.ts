@@ -49,7 +49,8 @@ export class RunMonitor {
   #firstTrained = Infinity;
   #lastTrained = -Infinity;
   checkpoint: { path: string; step: number; weightsSha256: string; client: string } | null = null;
-  finalWeightsSha256: string | null = null;
+  /** Of the last round that any client applied. */
+  finalFingerprint: string | null = null;
 
   add(event: TimedEvent): void {
     const client = this.#client(event.client);
@@ -81,9 +82,9 @@ export class RunMonitor {
       case "applied": {
         const key = `${event.epoch}/${event.round}`;
         const round = this.#weights.get(key) ?? { key, byClient: new Map() };
-        round.byClient.set(event.client, event.weights_sha256);
+        round.byClient.set(event.client, event.weights_fingerprint);
         this.#weights.set(key, round);
-        this.finalWeightsSha256 = event.weights_sha256;
+        this.finalFingerprint = event.weights_fingerprint;
         break;
       }
       case "checkpoint":

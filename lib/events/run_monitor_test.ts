@@ -10,7 +10,7 @@ function applied(round: number, weights: string): ClientEvent {
     step: round + 1,
     results: 2,
     milliseconds: 1,
-    weights_sha256: weights,
+    weights_fingerprint: weights,
   };
 }
 

@@ -56,6 +56,7 @@ function proxy(
     generate: (prompt, options, signal) =>
       abortable(signal, (abort) => client.call("generate", prompt, options, abort)),
     weightsSha256: () => client.call("weightsSha256"),
+    weightsFingerprint: () => client.call("weightsFingerprint"),
     parameter: (name) => client.call("parameter", name),
     saveCheckpoint: (directory, format) => client.call("saveCheckpoint", directory, format),
     close: () => closing ??= close(client),

@@ -132,7 +132,7 @@ test("two DisTrO clients learn together and keep bit-equal weights", async ({ op
       const applied = await Promise.all(
         clients.map((c) => c.apply({ step: round, lr: 1e-2, results: history[round - 2] })),
       );
-      assert.equal(applied[0].weightsSha256, applied[1].weightsSha256);
+      assert.equal(applied[0].weightsFingerprint, applied[1].weightsFingerprint);
     }
     const trained = await Promise.all(
       clients.map((c, i) => c.train(request(round, { lr: 1e-2, batch: 8, seed: 2 * round + i }))),

@@ -53,8 +53,8 @@ export interface TrainResponse {
 }
 
 export interface ApplyResponse {
-  /** SHA-256 over all parameters in name order (fp32 LE bytes), hex. */
-  weightsSha256: string;
+  /** As {@linkcode Trainer.weightsFingerprint}. */
+  weightsFingerprint: string;
   milliseconds: number;
 }
 
@@ -130,7 +130,13 @@ export interface Trainer {
     options: { maxNewTokens: number; temperature?: number; seed?: number },
     signal?: AbortSignal,
   ): Promise<number[]>;
+  /** SHA-256 over all parameters in name order (fp32 little-endian), hex. */
   weightsSha256(): Promise<string>;
+  /**
+   * A much cheaper number that depends on every bit, 32 hexadecimal digits: to see that clients agree.
+   * It does not withstand somebody who looks for other weights with the same one.
+   */
+  weightsFingerprint(): Promise<string>;
   /** Copy of one parameter, for peers that join. */
   parameter(name: string): Promise<Float32Array<ArrayBuffer>>;
   /** Writes config.json, tokenizer.json and the weights into a fresh directory, atomically. */

@@ -5,6 +5,7 @@ import { DataParallelGradients } from "./data_parallel.ts";
 import { clipFactor, gradientNorm } from "./gradient_math.ts";
 import { Inference } from "./inference/inference.ts";
 import type { TokenOptions } from "./inference/token_generator.ts";
+import { weightsFingerprint } from "./kernels/fingerprint.ts";
 import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
 import { LlamaRuntime } from "./llama_runtime.ts";
 import { parseLlamaConfig } from "./model/llama_config.ts";
@@ -157,8 +158,8 @@ export class TrainingEngine {
     checkRate(lr);
     this.#inference.weightsChanged();
     this.#optimizer.apply(results, lr);
-    const weightsSha256 = this.weightsSha256();
-    return { weightsSha256, milliseconds: performance.now() - start };
+    const weightsFingerprint = this.weightsFingerprint();
+    return { weightsFingerprint, milliseconds: performance.now() - start };
   }
 
   /** @throws PsycheError `TOKENS_INVALID` */
@@ -187,6 +188,11 @@ export class TrainingEngine {
   /** SHA-256 over all parameters in name order, fp32 little-endian, hex. */
   weightsSha256(): string {
     return weightsSha256(this.#model.parameters);
+  }
+
+  /** See {@linkcode weightsFingerprint}. */
+  weightsFingerprint(): string {
+    return weightsFingerprint(this.#model.parameters.map(({ data }) => data));
   }
 
   /** @throws PsycheError `MODEL_PARAMETER_UNKNOWN` */

@@ -19,6 +19,7 @@ const methods: WorkerMethods = {
   score: (tokens, count) => engine().score(tokens, count),
   generate: (prompt, options, abort) => engine().generate(prompt, options, abort),
   weightsSha256: () => engine().weightsSha256(),
+  weightsFingerprint: () => engine().weightsFingerprint(),
   parameter: (name) => engine().parameter(name),
   saveCheckpoint: (directory, format) => engine().saveCheckpoint(directory, format),
   release: async () => {

@@ -13,6 +13,7 @@ export interface WorkerMethods extends
     | "score"
     | "generate"
     | "weightsSha256"
+    | "weightsFingerprint"
     | "parameter"
     | "saveCheckpoint"
     | "release"

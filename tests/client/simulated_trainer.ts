@@ -1,6 +1,7 @@
 import type { Optimizer } from "../../lib/protocol/coordinator_state.ts";
 import { sha256 } from "../../lib/protocol/sha256.ts";
 import { applyResults } from "../../lib/trainer/distro/apply.ts";
+import { weightsFingerprint } from "../../lib/trainer/kernels/fingerprint.ts";
 import { distroLayout } from "../../lib/trainer/distro/layout.ts";
 import { encodeIndices } from "../../lib/trainer/distro/index_encoding.ts";
 import { encodeSigns } from "../../lib/trainer/distro/value_encoding.ts";
@@ -96,7 +97,11 @@ export class SimulatedTrainer implements Trainer {
     } else if (request.results.some((result) => result.length > 0)) {
       throw new Error("AdamW got results to apply");
     }
-    return { weightsSha256: await this.weightsSha256(), milliseconds: 0 };
+    return { weightsFingerprint: await this.weightsFingerprint(), milliseconds: 0 };
+  }
+
+  weightsFingerprint(): Promise<string> {
+    return Promise.resolve(weightsFingerprint(this.weights.values()));
   }
 
   weightsSha256(): Promise<string> {

@@ -15,7 +15,7 @@ function weights(events: TimedEvent[]): Map<string, string> {
   for (const event of events) {
     if (event.type === "left_epoch") left.add(event.epoch);
     if (event.type !== "applied" || left.has(event.epoch)) continue;
-    found.set(`${event.epoch}/${event.round}`, event.weights_sha256);
+    found.set(`${event.epoch}/${event.round}`, event.weights_fingerprint);
   }
   return found;
 }
