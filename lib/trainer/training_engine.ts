@@ -103,7 +103,8 @@ export class TrainingEngine {
     return new TrainingEngine(
       model,
       runtime,
-      new Inference(ort, model, first),
+      // The other ranks rest meanwhile.
+      new Inference(ort, model, { ...first, threads }),
       createOptimizer(optimizer, model.parameters),
       optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
       devices,
