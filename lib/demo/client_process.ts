@@ -19,13 +19,16 @@ export interface ClientProcess {
  * Starts a training client as a process of its own and reads its events.
  *
  * @param args of the runtime: the command `train` with its flags, besides `--logs json`
+ * @param env further environment variables
  */
 export function startClientProcess(
   args: string[],
   onEvent: (event: TimedEvent) => void,
+  env: Record<string, string> = {},
 ): ClientProcess {
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args, "--logs", "json"],
+    env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
