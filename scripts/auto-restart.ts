@@ -8,8 +8,8 @@ if (program === undefined) {
   Deno.exit(1);
 }
 const stop = new AbortController();
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  Deno.addSignalListener(signal, () => stop.abort());
+for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.addSignalListener(signal, () => stop.abort(exitCode));
 }
 const code = await supervise({
   run: (signal) => runChild(program, args, signal),
@@ -19,4 +19,4 @@ const code = await supervise({
     if (again) console.error(`"${Deno.args.join(" ")}" ended with exit code ${code}; again in 1 s`);
   },
 });
-Deno.exit(stop.signal.aborted ? 130 : code);
+Deno.exit(stop.signal.aborted ? stop.signal.reason : code);

@@ -47,6 +47,7 @@ export const command = defineCommand({
       `${sent} ${sent === 1 ? "tick" : "ticks"} sent`,
       ...(last === undefined ? [] : outcomeLines(last.outcome)),
     ]);
+    if (sent < (settings.count ?? 0)) signal.throwIfAborted();
   },
 });
 

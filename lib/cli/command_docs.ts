@@ -28,7 +28,15 @@ Each command is a task (\`deno task NAME ...\`) and also \`deno task psyche NAME
 A setting comes from the first of these that has it: flag, environment, env file (\`config/client/.env\` or
 \`--env-file\`), record of the run (\`runs/<cluster>/<run-id>.json\`), configuration of the Solana CLI, default.
 \`--show-config\` shows every setting with its source. Results go to stdout, everything else to stderr; \`--json\`
-makes the result one JSON object. Exit codes: 0 done, 1 failed, 2 wrong usage, 10 client and run want different versions.
+makes the result one JSON object.
+
+| exit code | meaning |
+|---|---|
+| 0 | done; also after Ctrl+C for what runs until it is stopped: \`train\` (it leaves the run), \`setup-localnet\`, \`test-validator\`, \`data-server\`, \`tick\` |
+| 1 | failed |
+| 2 | wrong usage |
+| 10 | client and run want different versions |
+| 130, 143 | cut off before it was done, by Ctrl+C or SIGTERM |
 `;
 
 // deno-lint-ignore no-explicit-any -- definitions with different flags have no narrower common type

@@ -5,7 +5,7 @@ import type { Flags, Values } from "./flag.ts";
 import { toJson } from "./json.ts";
 import { createOutput, type Output } from "./output.ts";
 import { divertConsole } from "./library_chatter.ts";
-import { denoRuntime, type Runtime } from "./runtime.ts";
+import { denoRuntime, type Runtime, type StopSignal } from "./runtime.ts";
 import { loadLayers } from "./setting_layers.ts";
 import { resolveSettings, usageError } from "./settings.ts";
 import { formatSettings, shownSettings } from "./show_config.ts";
@@ -13,9 +13,14 @@ import { formatSettings, shownSettings } from "./show_config.ts";
 /** `deno task` passes a Ctrl+C on that the terminal has sent already; nobody presses twice so fast. */
 const ECHO_MILLISECONDS = 400;
 
+/** 128 and the number of the signal. */
+const EXIT_CODES: Record<StopSignal, number> = { SIGINT: 130, SIGTERM: 143 };
+
 /**
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 10 version mismatch. The first Ctrl+C (or SIGTERM)
- * aborts the command's signal, so that it can clean up; the second ends the process at once.
+ * aborts the command's signal, so that it can clean up; the second ends the process at once. A command
+ * that was cut off ends as shells expect it: 130 after Ctrl+C, 143 after SIGTERM. One that runs until
+ * it is stopped was not cut off: it returns, which is 0.
  */
 export async function runCommand<F extends Flags>(
   definition: CommandDefinition<F>,
@@ -23,16 +28,20 @@ export async function runCommand<F extends Flags>(
 ): Promise<void> {
   const controller = new AbortController();
   let interrupted = 0;
+  let interruption: PsycheError | undefined;
   const stopListening = runtime.onSignal((signal) => {
     if (controller.signal.aborted) {
-      if (performance.now() - interrupted > ECHO_MILLISECONDS) runtime.exit(130);
+      if (performance.now() - interrupted > ECHO_MILLISECONDS) runtime.exit(EXIT_CODES[signal]);
       return;
     }
     interrupted = performance.now();
     runtime.stderr(`\n${signal} received, stopping; once more to force it.\n`);
-    controller.abort(
-      new PsycheError("INTERRUPTED", `${definition.name} was interrupted before it had finished.`),
+    interruption = new PsycheError(
+      "INTERRUPTED",
+      `${definition.name} was interrupted before it had finished.`,
+      { exitCode: EXIT_CODES[signal] },
     );
+    controller.abort(interruption);
   });
   const restoreConsole = divertConsole((text) => {
     if (isDebugging(runtime)) runtime.stderr(`${text}\n`);
@@ -51,7 +60,10 @@ export async function runCommand<F extends Flags>(
     await execute(definition, runtime, output, controller.signal);
     if (fault !== undefined) throw fault;
   } catch (error) {
-    code = report(fault ?? error, definition.name, runtime, output);
+    // What the interruption broke is no news, but what is known of a transaction under way is.
+    const news = error instanceof PsycheError ? error : interruption ?? error;
+    code = report(fault ?? news, definition.name, runtime, output);
+    code = interruption?.exitCode ?? code;
   } finally {
     stopListening();
     ignoreFaults();

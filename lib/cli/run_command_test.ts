@@ -234,6 +234,48 @@ Deno.test("the first interrupt aborts, its echo is ignored, a later one forces",
   forced.resolve();
   await done;
   assert.ok(stopped);
-  assert.deepEqual(runtime.exitCodes, [130, 1]);
+  assert.deepEqual(runtime.exitCodes, [130, 130]);
   assert.match(runtime.written.stderr, /error\[INTERRUPTED\]/);
+});
+
+Deno.test("the exit code after an interruption: by the signal when cut off, 0 when it was waited for", async () => {
+  const uncertain = new PsycheError("TRANSACTION_UNCERTAIN", "It was sent.");
+  const cases = [
+    ["SIGINT", (signal: AbortSignal) => signal.throwIfAborted(), 130, "INTERRUPTED"],
+    ["SIGTERM", (signal: AbortSignal) => signal.throwIfAborted(), 143, "INTERRUPTED"],
+    [
+      "SIGTERM",
+      () => {
+        throw new TypeError("a request was cut off");
+      },
+      143,
+      "INTERRUPTED",
+    ],
+    [
+      "SIGINT",
+      () => {
+        throw uncertain;
+      },
+      130,
+      "TRANSACTION_UNCERTAIN",
+    ],
+    ["SIGINT", () => {}, 0, null],
+    ["SIGTERM", () => {}, 0, null],
+  ] as const;
+  for (const [name, end, code, error] of cases) {
+    const runtime = testRuntime(["--json"]);
+    const command = defineCommand({
+      ...waiting,
+      async run({ signal }) {
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+        end(signal);
+      },
+    });
+    const done = runCommand(command, runtime);
+    runtime.interrupt(name);
+    await done;
+    assert.deepEqual(runtime.exitCodes, [code]);
+    const { stdout } = runtime.written;
+    assert.equal(stdout === "" ? null : JSON.parse(stdout).error.code, error);
+  }
 });

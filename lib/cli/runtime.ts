@@ -1,6 +1,9 @@
 /** Everything a command takes from its process; the one place in lib that touches the real one. */
 import process from "node:process";
 
+/** What asks a command to end. */
+export type StopSignal = "SIGINT" | "SIGTERM";
+
 export interface Runtime {
   args: string[];
   environment(name: string): string | undefined;
@@ -13,7 +16,7 @@ export interface Runtime {
   /** True when a person reads stderr. */
   terminal: boolean;
   /** Calls the handler for every interrupt or termination signal; returns the way to stop that. */
-  onSignal(handler: (signal: string) => void): () => void;
+  onSignal(handler: (signal: StopSignal) => void): () => void;
   /** Calls the handler for every rejection that nobody handled; returns the way to stop that. */
   onUnhandled(handler: (reason: unknown) => void): () => void;
   exit(code: number): void;
@@ -41,7 +44,7 @@ export function denoRuntime(): Runtime {
     stderr: (text) => write(Deno.stderr, text),
     terminal: Deno.stderr.isTerminal(),
     onSignal(handler) {
-      const signals: Deno.Signal[] = Deno.build.os === "windows"
+      const signals: StopSignal[] = Deno.build.os === "windows"
         ? ["SIGINT"]
         : ["SIGINT", "SIGTERM"];
       const remove = signals.map((signal) => {

@@ -1,12 +1,12 @@
 /** A runtime without a process, for the tests of commands. */
-import type { Runtime } from "./runtime.ts";
+import type { Runtime, StopSignal } from "./runtime.ts";
 
 export interface TestRuntime extends Runtime {
   /** What was written so far. */
   written: { stdout: string; stderr: string };
   exitCodes: number[];
   /** Delivers a signal to the command. */
-  interrupt(): void;
+  interrupt(signal?: StopSignal): void;
   /** A promise of the command was rejected and nobody cared. */
   reject(reason: unknown): void;
 }
@@ -20,7 +20,7 @@ export function testRuntime(
   } = {},
 ): TestRuntime {
   const files = options.files ?? {};
-  const handlers = new Set<(signal: string) => void>();
+  const handlers = new Set<(signal: StopSignal) => void>();
   const faultHandlers = new Set<(reason: unknown) => void>();
   const written = { stdout: "", stderr: "" };
   const exitCodes: number[] = [];
@@ -50,6 +50,6 @@ export function testRuntime(
     },
     reject: (reason) => faultHandlers.forEach((handler) => handler(reason)),
     exit: (code) => void exitCodes.push(code),
-    interrupt: () => handlers.forEach((handler) => handler("SIGINT")),
+    interrupt: (signal = "SIGINT") => handlers.forEach((handler) => handler(signal)),
   };
 }

@@ -23,7 +23,7 @@ export interface FaultyProxy {
   stop(): Promise<void>;
 }
 
-const DELAY_MILLIS = 300;
+const DELAY_MILLIS = 200;
 
 export async function startFaultyProxy(
   target: string,
@@ -37,7 +37,7 @@ export async function startFaultyProxy(
     const fault = faultOf(method, seen.length);
     seen.push({ method, fault, params });
     if (typeof fault === "number") {
-      return response.writeHead(fault, { "Retry-After": "0" }).end("busy");
+      return response.writeHead(fault, fault === 429 ? { "Retry-After": "1" } : {}).end("busy");
     }
     if (fault === "swallow") {
       return response.end(JSON.stringify({ jsonrpc: "2.0", id: 1, result: "" }));

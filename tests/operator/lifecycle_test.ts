@@ -1,5 +1,7 @@
 /** What happens when things end at the wrong time, and a cluster without any program. */
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { spawnLocalnet } from "../../lib/localnet/spawn.ts";
 import {
@@ -38,11 +40,32 @@ Deno.test("Ctrl+C while programs are being deployed leaves no process and no hal
     // Shows that the search below can find anything at all.
     assert.ok(Deno.build.os !== "linux" || processesOf(folder).length > 0);
     setup.kill("SIGINT");
-    assert.equal((await setup.status).code, 1);
+    assert.equal((await setup.status).code, 130);
     await talk.until("error[INTERRUPTED]");
     await assert.rejects(results.until("[+]"));
     assert.deepEqual(processesOf(folder), []);
     assert.deepEqual(await leftovers(folder), []);
+  }));
+
+Deno.test("a command that waits for a silent cluster ends with the exit code of the signal", () =>
+  inWorkspace(async (folder) => {
+    let asked = Promise.withResolvers<void>();
+    const silent = createServer(() => asked.resolve());
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const { port } = silent.address() as AddressInfo;
+    const args = ["--rpc", `http://127.0.0.1:${port}`, "--json"];
+    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+      asked = Promise.withResolvers();
+      const child = spawnScript("list-runs", args, folder);
+      const ended = child.output();
+      await asked.promise;
+      child.kill(signal);
+      const { code: exit, stdout } = await ended;
+      assert.equal(exit, code);
+      assert.equal(JSON.parse(new TextDecoder().decode(stdout)).error.code, "INTERRUPTED");
+    }
+    silent.closeAllConnections();
+    await new Promise((resolve) => silent.close(resolve));
   }));
 
 Deno.test("a cluster without programs: own program ids, bound to each other, and a run", () =>
