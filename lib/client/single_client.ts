@@ -20,8 +20,8 @@ export function companyProblem(state: CoordinatorState, signer: Uint8Array): str
   const [other] = othersBefore(state, signer);
   if (other === undefined) return null;
   return `the optimizer AdamW exchanges nothing, so one client has to train alone, and client ` +
-    `${other.toHex().slice(0, 8)} takes part already: wait until it has left, or ask the owner ` +
-    "for the optimizer Distro";
+    `${other.toHex().slice(0, 8)} takes part already: wait until it has left (the command tick ` +
+    "moves a run on whose client is gone), or ask the owner for the optimizer Distro";
 }
 
 /**
