@@ -125,6 +125,19 @@ Deno.test({
           .map(({ average }) => Math.fround(average));
         assert.ok(values.includes(last.metadata.evals[0].value), log());
       }
+      const { stdout } = await new Deno.Command(Deno.execPath(), {
+        args: commandLine("json-info-dump", [
+          ...["--run-id", "evaluated", "--rpc", setup.rpcUrl, "--ws-rpc", setup.wsUrl, "--json"],
+          ...["--witness-reports", "1000"],
+        ]),
+      }).output();
+      const dump = JSON.parse(new TextDecoder().decode(stdout));
+      assert.deepEqual(
+        dump.witness_reports.map(({ evals }: { evals: object }) => evals),
+        reports.map(({ metadata: { evals } }) =>
+          Object.fromEntries(evals.map(({ name, value }) => [name, value]))
+        ),
+      );
       const written = reports.flatMap(({ metadata }) => metadata.promptResults);
       assert.ok(written.length >= 32, `${written.length} tokens\n${log()}`);
     } finally {
