@@ -2,8 +2,8 @@
 import { PsycheError } from "../error.ts";
 import { type AbortFlag, createAbortFlag, raise } from "./abort_flag.ts";
 import type { SparseParameter, Trainer, TrainerOptions, TrainRequest } from "./trainer.ts";
+import type { TrainerMethods } from "./trainer_methods.ts";
 import { WorkerClient } from "./worker_client.ts";
-import type { WorkerMethods } from "./worker_protocol.ts";
 
 /**
  * Loads a model and starts its trainer in a worker.
@@ -18,7 +18,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const aborted = () =>
     new PsycheError("TRAINER_ABORTED", "Loading the model was aborted; create the trainer again.");
   if (signal?.aborted) throw aborted();
-  const client = new WorkerClient();
+  const client = new WorkerClient<TrainerMethods>(new URL("./worker.ts", import.meta.url));
   const stop = () => client.end(aborted());
   signal?.addEventListener("abort", stop);
   try {
@@ -41,8 +41,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 }
 
 function proxy(
-  client: WorkerClient,
-  summary: Awaited<ReturnType<WorkerMethods["open"]>>,
+  client: WorkerClient<TrainerMethods>,
+  summary: Awaited<ReturnType<TrainerMethods["open"]>>,
 ): Trainer {
   let closing: Promise<void> | undefined;
   return {
@@ -79,7 +79,7 @@ async function abortable<Answer>(
   }
 }
 
-async function close(client: WorkerClient): Promise<void> {
+async function close(client: WorkerClient<TrainerMethods>): Promise<void> {
   // A worker that has failed already has nothing left to release.
   await client.call("release").catch(() => {});
   client.end(new PsycheError("TRAINER_CLOSED", "The trainer is closed; create a new one."));

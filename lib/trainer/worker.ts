@@ -1,7 +1,7 @@
 /** The trainer's worker. */
 import { PsycheError } from "../error.ts";
 import { TrainingEngine } from "./training_engine.ts";
-import type { WorkerMethods } from "./worker_protocol.ts";
+import type { TrainerMethods } from "./trainer_methods.ts";
 import { serveCalls } from "./worker_server.ts";
 
 let opened: TrainingEngine | undefined;
@@ -11,7 +11,7 @@ function engine(): TrainingEngine {
   throw new PsycheError("TRAINER_CLOSED", "The trainer has no model loaded; create a new trainer.");
 }
 
-const methods: WorkerMethods = {
+const methods: TrainerMethods = {
   open: async (options) => (opened = await TrainingEngine.create(options)).summary(),
   train: (request, abort) => engine().train(request, abort),
   apply: (request) => engine().apply(request),

@@ -7,21 +7,17 @@ import {
   fromPortable,
   type MethodName,
   type Reply,
-  type WorkerMethods,
 } from "./worker_protocol.ts";
 
 /** The worker and the calls that wait for its answers. It inherits the permissions of its maker. */
-export class WorkerClient<Methods = WorkerMethods> {
+export class WorkerClient<Methods> {
   readonly #worker: Worker;
   readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
   #nextId = 0;
   #ended: PsycheError | undefined;
 
   /** @param name what its error message calls the worker */
-  constructor(
-    module = new URL("./worker.ts", import.meta.url),
-    name = "The trainer's worker",
-  ) {
+  constructor(module: URL, name = "The trainer's worker") {
     this.#worker = new Worker(module, { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       const call = this.#pending.get(data.id);

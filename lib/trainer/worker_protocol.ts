@@ -1,27 +1,5 @@
-/** Messages between a worker and its client, and what the trainer's worker can be asked for. */
+/** Messages between a worker and its client. */
 import { PsycheError } from "../error.ts";
-import type { AbortFlag } from "./abort_flag.ts";
-import type { EngineOptions, ModelSummary, TrainingEngine } from "./training_engine.ts";
-import type { TrainRequest, TrainResponse } from "./trainer.ts";
-
-/** What the trainer's worker can be asked for. Calls are carried out one after the other. */
-export interface WorkerMethods extends
-  Pick<
-    TrainingEngine,
-    | "apply"
-    | "evaluate"
-    | "score"
-    | "generate"
-    | "weightsSha256"
-    | "weightsFingerprint"
-    | "parameter"
-    | "saveCheckpoint"
-    | "release"
-  > {
-  /** The first call. */
-  open(options: EngineOptions): Promise<ModelSummary>;
-  train(request: TrainRequest, abort: AbortFlag): Promise<TrainResponse>;
-}
 
 export type MethodName<Methods> = keyof Methods & string;
 
