@@ -86,6 +86,14 @@ export class EpochRun {
     return this.#round !== null && !this.#incomplete;
   }
 
+  /** True when no round of the epoch, which `state` shows over, was missed. */
+  followedTo(state: CoordinatorState): boolean {
+    const { startTimestamp, firstRound } = state.epochState;
+    if (startTimestamp !== this.startTimestamp) return false;
+    if (this.#round === null) return firstRound;
+    return this.#context.exchange.current?.height === currentRound(state).height;
+  }
+
   /** Tells the other members that this one is ready. */
   async announceReady(): Promise<void> {
     const record = RoundRecord.warmup(this.#state);

@@ -92,18 +92,21 @@ export class ModelServer {
 }
 
 /**
- * SHA-256 of the weights that most of the peers hold, hex; null when none answers. On a tie the
- * smallest hash wins, so that all who ask decide alike.
+ * SHA-256 of the weights that most of the members hold, hex; null when none answers. On a tie the
+ * smallest hash wins, so that all who ask decide alike: two that ask each other must not both give way.
+ *
+ * @param own what this client holds and offers itself, if anything
  */
 export async function weightsOfMajority(
   network: PeerNetwork,
   peers: Uint8Array[],
   signal: AbortSignal,
+  own?: string,
 ): Promise<string | null> {
   const answers = await Promise.allSettled(
     peers.map((peer) => network.request(peer, encoder.encode("weights"), { maxSize: 64, signal })),
   );
-  const votes = new Map<string, number>();
+  const votes = new Map<string, number>(own === undefined ? [] : [[own, 1]]);
   for (const answer of answers) {
     if (answer.status !== "fulfilled") continue;
     const hash = decoder.decode(answer.value);

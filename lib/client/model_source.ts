@@ -25,8 +25,12 @@ export interface ModelSource {
   load(state: CoordinatorState, signal: AbortSignal, warmupOver: AbortSignal): Promise<Trainer>;
   /** The weights are about to change: stop serving them. */
   trainingBegins(): void;
-  /** The trainer holds the weights that the next epoch starts from. */
-  epochEnded(trainer: Trainer): void;
+  /**
+   * The trainer holds the weights that the next epoch starts from.
+   *
+   * @param step the run's step by then; an epoch that starts at another one starts from other weights
+   */
+  epochEnded(trainer: Trainer, step: number): void;
   /** The weights differ from the other members'; take fresh ones next time. */
   discard(): void;
   /** Answers a peer's direct request for the model. */
@@ -64,10 +68,11 @@ export class RunModel implements ModelSource {
   readonly #options: RunModelOptions;
   readonly #server: ModelServer;
   #trainer: Trainer | null = null;
-  /** What the weights of `#trainer` are: an untouched checkpoint, the last epoch's, or outdated. */
-  #origin: { kind: "checkpoint"; source: string } | { kind: "epoch" } | { kind: "outdated" } = {
-    kind: "outdated",
-  };
+  /** What the weights of `#trainer` are: an untouched checkpoint, an epoch's at that step, or outdated. */
+  #origin:
+    | { kind: "checkpoint"; source: string }
+    | { kind: "epoch"; step: number }
+    | { kind: "outdated" } = { kind: "outdated" };
   #format: ResultFormat | null = null;
 
   constructor(options: RunModelOptions) {
@@ -103,8 +108,8 @@ export class RunModel implements ModelSource {
     this.#origin = { kind: "outdated" };
   }
 
-  epochEnded(trainer: Trainer): void {
-    if (trainer === this.#trainer) this.#origin = { kind: "epoch" };
+  epochEnded(trainer: Trainer, step: number): void {
+    if (trainer === this.#trainer) this.#origin = { kind: "epoch", step };
   }
 
   discard(): void {
@@ -162,11 +167,12 @@ export class RunModel implements ModelSource {
       .filter((key) => key.toHex() !== own);
     // What a client trains alone nobody else can have, so its weights are right whatever was missed.
     if (this.#trainer && state.model.optimizer.kind === "AdamW") return this.#trainer;
-    if (this.#trainer && this.#origin.kind === "epoch") {
+    const { startStep } = state.epochState;
+    if (this.#trainer && this.#origin.kind === "epoch" && this.#origin.step === startStep) {
       // Offer first: the others ask at the same time.
       this.#server.offer(this.#trainer);
-      const wanted = await weightsOfMajority(network, peers, signal);
-      if (wanted === null || wanted === await this.#trainer.weightsSha256()) return this.#trainer;
+      const kept = await this.#trainer.weightsSha256();
+      if (await weightsOfMajority(network, peers, signal, kept) === kept) return this.#trainer;
       this.#server.reset();
       this.#options.emit({
         type: "warning",

@@ -292,6 +292,8 @@ export class TrainingClient {
     this.#loading = { epoch: startTimestamp, over };
     let trainer: Trainer;
     try {
+      // The last epoch's results may still be on their way into the weights.
+      await this.#closing;
       trainer = await this.#options.model.load(state, this.#end.signal, over.signal);
     } catch (error) {
       if (this.#end.signal.aborted) return;
@@ -351,7 +353,9 @@ export class TrainingClient {
     const epoch = this.#epoch;
     if (!epoch) return;
     this.#epoch = null;
-    this.#options.model.epochEnded(epoch.trainer);
+    if (epoch.followedTo(state)) {
+      this.#options.model.epochEnded(epoch.trainer, state.progress.step);
+    } else this.#options.model.discard();
     this.#closing = epoch.close()
       .then(async () => {
         if (epoch.hasNewWeights) await this.#options.saveCheckpoint?.(epoch.trainer, state);

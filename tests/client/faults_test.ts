@@ -73,7 +73,7 @@ Deno.test("a client that vanishes is dropped and the others go on", async () => 
   const run = simulate({ clients: 4, totalSteps: 16, minClients: 2 });
   await run.until((state) => state.progress.step >= 4);
   run.clients[1].kill();
-  await run.until((state) => state.epochState.exitedClients.length === 1);
+  await run.until((state) => state.epochState.exitedClients.length >= 1);
   const reasons = await run.finish(LIMIT);
   assert.deepEqual(reasons, ["finished", "interrupted", "finished", "finished"]);
   assertEqualWeights(run, 12);
@@ -136,7 +136,7 @@ Deno.test("a client that was dropped while it slept touches no weights until it 
   const run = simulate({ clients: 4, totalSteps: 40, minClients: 2, epochTime: 30 });
   await run.until((state) => state.progress.step >= 4);
   run.clients[0].sleep(true);
-  await run.until((state) => state.epochState.exitedClients.length === 1);
+  await run.until((state) => state.epochState.exitedClients.length >= 1);
   run.clients[0].sleep(false);
   assert.deepEqual(await run.finish(LIMIT), ["finished", "finished", "finished", "finished"]);
   assertEqualWeights(run, 10);
@@ -145,4 +145,26 @@ Deno.test("a client that was dropped while it slept touches no weights until it 
   const loaded = events.findIndex((event, i) => i > left && event.type === "model_loaded");
   assert.ok(left >= 0 && loaded > left, "it left the epoch and took the model of its peers");
   assert.ok(!events.slice(left, loaded).some((event) => event.type === "applied"));
+});
+
+Deno.test("a client that slept through an epoch takes the weights of the one who did not", async () => {
+  const run = simulate({
+    clients: 2,
+    totalSteps: 60,
+    minClients: 1,
+    initMinClients: 1,
+    epochTime: 14,
+  });
+  await run.until((state) => state.progress.epoch >= 1 && state.epochState.clients.length === 2);
+  run.clients[0].sleep(true);
+  const { epoch } = run.chain.state.progress;
+  await run.until((state) => state.progress.epoch >= epoch + 2);
+  run.clients[0].sleep(false);
+  assert.deepEqual(await run.finish(LIMIT), ["finished", "finished"]);
+  assertEqualWeights(run, 10);
+  const loads = run.clients.map(({ events }) =>
+    events.flatMap((event) => event.type === "model_loaded" ? [event.source] : [])
+  );
+  assert.deepEqual(loads[1].slice(1), [], "the weights of the one who was there changed");
+  assert.ok(loads[0].slice(1).includes("peers"), "the sleeper kept its weights");
 });
