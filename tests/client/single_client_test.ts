@@ -38,6 +38,19 @@ Deno.test("alone through several epochs: the weights go on, nothing is loaded ag
   assert.ok(rounds.length >= 12, `${rounds.length} rounds`);
 });
 
+Deno.test("alone on a chain that loses transactions and updates", async () => {
+  const run = new SimulatedRun({
+    seed: SEED,
+    clients: 1,
+    totalSteps: 10,
+    optimizer: ADAMW,
+    lostTransactions: 0.15,
+    lostUpdates: 0.15,
+  });
+  assert.deepEqual(await run.finish(LIMIT), ["finished"]);
+  assert.ok(roundsOf(run.clients[0]).length >= 5);
+});
+
 Deno.test("of two clients that start at once one trains to the end, the other says why not", async () => {
   const run = new SimulatedRun({ seed: SEED, clients: 1, totalSteps: 10, optimizer: ADAMW });
   run.start();
