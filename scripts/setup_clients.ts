@@ -20,10 +20,7 @@ export const command = defineCommand({
   check: (_, [count]) => clientCount(count).problems,
   async run({ settings, origins, positional, output, signal }) {
     const { clients } = clientCount(positional[0]);
-    const env = await readClientEnv({
-      required: ["RPC", "WS_RPC", "RUN_ID"],
-      path: settings.envFile,
-    });
+    const env = await readClientEnv({ path: settings.envFile });
     refuseLoopback(env, settings.envFile);
     await requireEngine({ signal });
     // The name that containers have for this machine is unknown on the machine itself.

@@ -1,12 +1,11 @@
 /** Starts test clients in containers, each with a wallet of its own that the cluster's faucet fills. */
 import { defineCommand } from "../lib/cli/command.ts";
-import { availableParallelism } from "node:os";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
 import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
-import { containerEnv, readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
-import { gpuCount, requireEngine } from "../lib/container/docker.ts";
-import { gpuOf, startFleet, threadsEach } from "../lib/container/start_fleet.ts";
+import { readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
+import { requireEngine } from "../lib/container/docker.ts";
+import { startFleet } from "../lib/container/start_fleet.ts";
 
 export const command = defineCommand({
   name: "train-multiple-gpu-localnet",
@@ -20,29 +19,18 @@ export const command = defineCommand({
   check: (_, [count]) => clientCount(count).problems,
   async run({ settings, positional, output, runtime, signal }) {
     const { clients } = clientCount(positional[0]);
-    const env = await readClientEnv({
-      required: ["RPC", "WS_RPC", "RUN_ID"],
-      path: settings.envFile,
-    });
+    const env = await readClientEnv({ path: settings.envFile });
     refuseLoopback(env, settings.envFile);
     await requireEngine({ signal });
-    const gpus = await gpuCount(runtime.environment("USE_GPU") ?? env.USE_GPU);
-    const threads = { THREADS: String(threadsEach(clients, availableParallelism())) };
-    const containers = Array.from({ length: clients }, (_, i) => ({
+    const members = Array.from({ length: clients }, (_, i) => ({
       name: `psyche-test-client-${i + 1}`,
       image: "psyche-test-client",
       command: ["train"],
-      env: { ...threads, ...containerEnv(env) },
       network: "bridge" as const,
-      gpu: gpuOf(i, clients, gpus),
-      detached: true,
     }));
-    const where = gpus > 0 ? "on a GPU of its own" : "on the CPU, because no GPU was found";
-    await startFleet(containers, {
-      signal,
-      onStart: (name) => output.say(`${name} trains ${where}`),
-    });
-    output.result({ containers: containers.map(({ name }) => name) }, [
+    const useGpu = runtime.environment("USE_GPU");
+    const containers = await startFleet(members, { env, useGpu, say: output.say, signal });
+    output.result({ containers }, [
       `${clients} clients train run ${env.RUN_ID}`,
     ]);
   },

@@ -72,13 +72,7 @@ export function initCoordinatorInstructions(options: {
   runIdBytes(options.runId);
   values.fixedText(options.clientVersion, CLIENT_VERSION_BYTES, "The client version");
   return [
-    SystemProgram.createAccount({
-      fromPubkey: options.payer,
-      newAccountPubkey: options.coordinatorAccount,
-      lamports: options.rentLamports,
-      space: COORDINATOR_ACCOUNT_BYTES,
-      programId: ids.coordinator,
-    }),
+    createCoordinatorAccount(ids, options),
     build(ids.coordinator, "init_coordinator", {
       main_authority: options.mainAuthority,
       join_authority: options.joinAuthority,
@@ -90,6 +84,24 @@ export function initCoordinatorInstructions(options: {
       coordinator_account: options.coordinatorAccount,
     }),
   ];
+}
+
+/** The system program makes the account: it is too large for a program to make. */
+export function createCoordinatorAccount(
+  ids: ProgramIds,
+  { payer, coordinatorAccount, rentLamports }: {
+    payer: PublicKey;
+    coordinatorAccount: PublicKey;
+    rentLamports: number;
+  },
+): TransactionInstruction {
+  return SystemProgram.createAccount({
+    fromPubkey: payer,
+    newAccountPubkey: coordinatorAccount,
+    lamports: rentLamports,
+    space: COORDINATOR_ACCOUNT_BYTES,
+    programId: ids.coordinator,
+  });
 }
 
 /** 4.2: close both accounts of a halted run into `spill` (default: the authority). */

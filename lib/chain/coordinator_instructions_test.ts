@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { PublicKey, SystemProgram, type TransactionInstruction } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
-import type { CoordinatorConfig, Model } from "../protocol/coordinator_state.ts";
+import { EXAMPLE_CONFIG } from "../protocol/config_fixture.ts";
+import { parseRunConfig } from "../protocol/run_config.ts";
 import * as coordinator from "./coordinator_instructions.ts";
 import { coordinatorInstanceAddress } from "./pda.ts";
 import { coordinatorIdl, defaultProgramIds } from "./programs.ts";
@@ -17,59 +18,7 @@ const owner = { ...run, authority: key(1) };
 const user = { ...run, user: key(1) };
 const emptyBloom = { keys: new BigUint64Array(8), words: new BigUint64Array(16) };
 
-/** The example of docs/protocol/run-config.md section 6. */
-const config: CoordinatorConfig = {
-  warmupTime: 120n,
-  cooldownTime: 45n,
-  maxRoundTrainTime: 60n,
-  roundWitnessTime: 4n,
-  globalBatchSizeWarmupTokens: 1_000_000n,
-  epochTime: 1800n,
-  totalSteps: 5000,
-  initMinClients: 3,
-  minClients: 2,
-  witnessNodes: 1,
-  globalBatchSizeStart: 16,
-  globalBatchSizeEnd: 64,
-  verificationPercent: 0,
-  waitingForMembersExtraTime: 10,
-};
-const model: Model = {
-  maxSeqLen: 1024,
-  coldStartWarmupSteps: 5,
-  architecture: "HfAuto",
-  checkpoint: { kind: "Hub", repo: { repoId: "example-org/tiny-model", revision: "main" } },
-  dataType: "Pretraining",
-  dataLocation: {
-    kind: "Http",
-    location: {
-      kind: "NumberedFiles",
-      urlTemplate: "https://data.example.com/shard-{}.bin",
-      startIndex: 0,
-      nLeftPadZeros: 4,
-      numFiles: 12,
-    },
-    tokenSizeInBytes: "FourBytes",
-    shuffle: { kind: "Seeded", seed: Uint8Array.from({ length: 32 }, (_, i) => i) },
-  },
-  lrSchedule: {
-    kind: "Cosine",
-    baseLr: 3.0e-4,
-    warmupInitLr: 0,
-    finalLr: 3.0e-5,
-    warmupSteps: 100,
-    totalSteps: 5000,
-  },
-  optimizer: {
-    kind: "Distro",
-    clipGradNorm: 1,
-    weightDecay: null,
-    compressionDecay: 0.999,
-    compressionTopk: 8,
-    compressionChunk: 64,
-    quantize1bit: true,
-  },
-};
+const { config, model } = parseRunConfig(EXAMPLE_CONFIG, "example.toml");
 
 Deno.test("update of the example: 375 bytes with the specified hashes", () => {
   const data = coordinator.updateInstruction({ ...owner, config, model }).data;

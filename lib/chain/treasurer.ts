@@ -1,10 +1,5 @@
 /** The treasurer: runs with rewards, and what its clients claim; docs/protocol/onchain-treasurer.md. */
-import {
-  type Connection,
-  PublicKey,
-  SystemProgram,
-  type TransactionInstruction,
-} from "@solana/web3.js";
+import { type Connection, PublicKey, type TransactionInstruction } from "@solana/web3.js";
 import { PsycheError } from "../error.ts";
 import type {
   CoordinatorConfig,
@@ -14,7 +9,7 @@ import type {
 } from "../protocol/coordinator_state.ts";
 import * as values from "./borsh_values.ts";
 import { clusterOf } from "./connection.ts";
-import { COORDINATOR_ACCOUNT_BYTES } from "./coordinator_instructions.ts";
+import { createCoordinatorAccount } from "./coordinator_instructions.ts";
 import { instructionBuilder } from "./idl_instruction.ts";
 import {
   associatedTokenAddress,
@@ -78,7 +73,7 @@ export function runCreateInstructions(
     clientVersion: string;
     mainAuthority: PublicKey;
     joinAuthority: PublicKey;
-    /** Rent-exempt minimum for {@linkcode COORDINATOR_ACCOUNT_BYTES}, as the cluster says. */
+    /** Rent-exempt minimum for a coordinator account, as the cluster says. */
     rentLamports: number;
   },
 ): TransactionInstruction[] {
@@ -86,13 +81,7 @@ export function runCreateInstructions(
   runIdBytes(run.runId);
   values.fixedText(run.clientVersion, CLIENT_VERSION_BYTES, "The client version");
   return [
-    SystemProgram.createAccount({
-      fromPubkey: run.payer,
-      newAccountPubkey: run.coordinatorAccount,
-      lamports: run.rentLamports,
-      space: COORDINATOR_ACCOUNT_BYTES,
-      programId: ids.coordinator,
-    }),
+    createCoordinatorAccount(ids, run),
     build(treasurerId(ids), "run_create", {
       index: values.u64(index, "index"),
       run_id: run.runId,

@@ -10,6 +10,7 @@ const HOST_ONLY = [
   ...["WALLET_FILE", "WALLET_PATH", "WALLET_PRIVATE_KEY_PATH", "RAW_WALLET_PRIVATE_KEY"],
   ...["CONFIG_PATH", "CONFIG_FILE", "USE_GPU"],
 ];
+const CLIENT_NEEDS = ["RPC", "WS_RPC", "RUN_ID"];
 const ENDPOINTS = ["RPC", "WS_RPC", "RPC_2", "WS_RPC_2", "RPC_3", "WS_RPC_3"];
 
 export type ClientEnv = Record<string, string>;
@@ -17,13 +18,13 @@ export type ClientEnv = Record<string, string>;
 /**
  * Reads the file; quotes around values are no part of them, unlike in `docker --env-file`.
  *
- * @param required keys that must have a value
+ * @param required keys that must have a value; default: those that every client needs
  * @param files keys among them that name files, which must exist
  * @throws PsycheError `ENV_FILE_NOT_FOUND`, `ENV_INCOMPLETE` with everything that is missing
  */
 export async function readClientEnv(
-  { required, files = [], path = CLIENT_ENV_PATH }: {
-    required: string[];
+  { required = CLIENT_NEEDS, files = [], path = CLIENT_ENV_PATH }: {
+    required?: string[];
     files?: string[];
     path?: string;
   },

@@ -1,7 +1,9 @@
 /** Several clients on one machine, one container and one GPU each. */
+import { availableParallelism } from "node:os";
 import { PsycheError } from "../error.ts";
 import { type ClientContainer, runArguments } from "./client_container.ts";
-import { docker, dockerOutput } from "./docker.ts";
+import { type ClientEnv, containerEnv } from "./client_env.ts";
+import { docker, dockerOutput, gpuCount } from "./docker.ts";
 
 /** @throws PsycheError `GPUS_TOO_FEW` when there are GPUs, but not one for each client */
 export function gpuOf(index: number, count: number, gpus: number): number | undefined {
@@ -19,21 +21,39 @@ export function threadsEach(count: number, cores: number): number {
   return Math.max(1, Math.floor(cores / count));
 }
 
+/** What the clients of a fleet do not have in common. */
+export type FleetMember = Omit<ClientContainer, "env" | "gpu" | "detached"> & { name: string };
+
+export interface FleetOptions {
+  /** Settings of all clients; what is about this machine stays here. */
+  env: ClientEnv;
+  /** `USE_GPU` of this process, which beats that of `env`. */
+  useGpu?: string;
+  say: (line: string) => void;
+  signal?: AbortSignal;
+}
+
 /**
- * Starts the containers; one of the same name, running or not, is removed first.
+ * Starts detached containers; one of the same name, running or not, is removed first.
  *
- * @throws PsycheError `DOCKER_FAILED`; containers started before stay
+ * @returns their names
+ * @throws PsycheError `GPUS_TOO_FEW`, `DOCKER_FAILED`; containers started before stay
  */
-export async function startFleet(
-  containers: (ClientContainer & { name: string })[],
-  options: { signal?: AbortSignal; onStart?: (name: string) => void },
-): Promise<void> {
-  for (const container of containers) {
-    const { name, env } = container;
-    await dockerOutput(["rm", "--force", name], options).catch(ignoreMissing);
-    await docker(runArguments(container), { environment: env, signal: options.signal });
-    options.onStart?.(name);
+export async function startFleet(members: FleetMember[], options: FleetOptions): Promise<string[]> {
+  const { signal, say } = options;
+  const count = members.length;
+  const gpus = await gpuCount(options.useGpu ?? options.env.USE_GPU);
+  const threads = String(threadsEach(count, availableParallelism()));
+  const env = { THREADS: threads, ...containerEnv(options.env) };
+  const where = gpus > 0 ? "on a GPU of its own" : "on the CPU, because no GPU was found";
+  for (const [i, member] of members.entries()) {
+    const { name } = member;
+    const container = { ...member, env, gpu: gpuOf(i, count, gpus), detached: true };
+    await dockerOutput(["rm", "--force", name], { signal }).catch(ignoreMissing);
+    await docker(runArguments(container), { environment: env, signal });
+    say(`${name} trains ${where}`);
   }
+  return members.map(({ name }) => name);
 }
 
 function ignoreMissing(error: unknown) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { PsycheError } from "../error.ts";
 import { toHex } from "./bytes.ts";
+import { EXAMPLE_CONFIG } from "./config_fixture.ts";
 import { encodeCoordinatorAccount } from "./coordinator_account.ts";
 import { emptyCoordinatorState } from "./empty_state.ts";
 import { formatRunConfig, parseRunConfig } from "./run_config.ts";
@@ -9,66 +10,13 @@ import { runs } from "./run_arbitrary.ts";
 import { sha256 } from "./sha256.ts";
 import { seed } from "./property_seed.ts";
 
-/** docs/protocol/run-config.md section 6. */
-const EXAMPLE = `
-[config]
-warmup_time = 120
-cooldown_time = 45
-epoch_time = 1800
-max_round_train_time = 60
-round_witness_time = 4
-min_clients = 2
-init_min_clients = 3
-verification_percent = 0
-witness_nodes = 1
-global_batch_size_start = 16
-global_batch_size_end = 64
-global_batch_size_warmup_tokens = 1000000
-total_steps = 5000
-waiting_for_members_extra_time = 10
-
-[model.LLM]
-architecture = "HfAuto"
-data_type = "Pretraining"
-max_seq_len = 1024
-cold_start_warmup_steps = 5
-
-[model.LLM.checkpoint.Hub]
-repo_id = "example-org/tiny-model"
-revision = "main"
-
-[model.LLM.data_location.Http]
-token_size_in_bytes = "FourBytes"
-shuffle = { Seeded = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31] }
-
-[model.LLM.data_location.Http.location.NumberedFiles]
-url_template = "https://data.example.com/shard-{}.bin"
-start_index = 0
-n_left_pad_zeros = 4
-num_files = 12
-
-[model.LLM.lr_schedule.Cosine]
-base_lr = 3.0e-4
-warmup_steps = 100
-warmup_init_lr = 0.0
-total_steps = 5000
-final_lr = 3.0e-5
-
-[model.LLM.optimizer.Distro]
-quantize_1bit = true
-compression_topk = 8
-compression_chunk = 64
-compression_decay = 0.999
-clip_grad_norm = 1.0
-`;
-
 /** Changes lines of the example. */
 function example(...changes: [string | RegExp, string][]): string {
   return changes.reduce((text, [from, to]) => {
     const changed = text.replace(from, to);
     assert.notEqual(changed, text, `${from} is not in the example`);
     return changed;
-  }, EXAMPLE);
+  }, EXAMPLE_CONFIG);
 }
 
 function problemsOf(text: string): string {
@@ -84,7 +32,7 @@ function problemsOf(text: string): string {
 }
 
 Deno.test("the example has the expected memory image", () => {
-  const { config, model, warnings } = parseRunConfig(EXAMPLE, "example.toml");
+  const { config, model, warnings } = parseRunConfig(EXAMPLE_CONFIG, "example.toml");
   assert.deepEqual(warnings, []);
   const account = encodeCoordinatorAccount({ ...emptyCoordinatorState("", ""), config, model });
   assert.equal(
