@@ -100,7 +100,8 @@ export class EpochRun {
     const { exchange } = this.#context;
     exchange.begin(record);
     await exchange.announceFinished(record, this.#index, merkleRoot(record.broadcastHashes));
-    if (this.#round === null) this.#idle();
+    // Peers that fetch the weights come first.
+    if (this.#round === null && !this.#weightsAreServed) this.#idle();
     this.progress();
   }
 
@@ -163,6 +164,7 @@ export class EpochRun {
   #confirmReadiness(warmup: RoundRecord | null): void {
     if (this.#witnessed || !warmup || warmup.committee !== null || !warmup.allFinished) return;
     this.#witnessed = true;
+    if (this.#weightsAreServed) this.#idle();
     const content = warmupWitnessContent(warmup, this.#index);
     this.#context.send(
       "warmup_witness",
@@ -208,6 +210,12 @@ export class EpochRun {
       if (!this.#closed) this.#idle();
       this.progress();
     }).catch((error) => this.#workFailed(error));
+  }
+
+  /** Members that do not have the epoch's weights get them from the others. */
+  get #weightsAreServed(): boolean {
+    const { kind } = this.#state.model.checkpoint;
+    return kind === "P2P" || kind === "P2PGcs";
   }
 
   /** The trainer has nothing to do until the next round, or the next epoch. */

@@ -290,6 +290,8 @@ export class TrainingClient {
     const { startTimestamp } = state.epochState;
     const over = new AbortController();
     this.#loading = { epoch: startTimestamp, over };
+    // Peers may fetch the weights from here on.
+    this.#options.idle?.stop();
     let trainer: Trainer;
     try {
       // The last epoch's results may still be on their way into the weights.
