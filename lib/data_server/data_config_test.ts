@@ -30,6 +30,13 @@ Deno.test("a data configuration in both spellings of the token size", () => {
   assert.equal(parse(`dir = "d"\nseq_len = 4`).tokenBytes, null);
 });
 
+Deno.test("the example is one", async () => {
+  const path = join(import.meta.dirname!, "..", "..", "config", "data.toml");
+  const { directory, tokenBytes, sequenceLength } = await loadDataConfig(path);
+  assert.match(directory, /\.psyche[/\\]data[/\\]factbook\.bin$/);
+  assert.deepEqual([tokenBytes, sequenceLength], [2, 128]);
+});
+
 Deno.test("every problem of a data configuration is told", async () => {
   assert.throws(
     () => parse(`token_size = 3\nseq_len = 0\nshuffle_seed = [1]\nsequence = 1`),

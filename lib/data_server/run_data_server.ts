@@ -59,7 +59,12 @@ export async function runDataServer(
   }
   const data = await openServedData(config, signal);
   const states = new RunStates(state);
-  const server = serveData({ data, runId, states, host, port, onAnswer });
+  const onProblem = (error: unknown, remote: string) => {
+    // Visitors that come and go are no news.
+    if (error instanceof PsycheError) return;
+    onWarning(`The conversation with ${remote} failed: ${error}; please report it.`);
+  };
+  const server = serveData({ data, runId, states, host, port, onAnswer, onProblem });
   const end = new AbortController();
   try {
     const addressOnChain = dataLocation.kind === "Server" ? dataLocation.address : null;

@@ -19,7 +19,7 @@ export interface DataServerOptions
   /** Default 3 s. */
   patienceMs?: number;
   onAnswer?: (answered: Answered) => void;
-  /** A visitor that spoke nonsense or went away; of interest only when looking for a fault. */
+  /** A visitor that spoke nonsense or went away: a PsycheError. Anything else is a fault in here. */
   onProblem?: (error: unknown, remote: string) => void;
 }
 
@@ -61,9 +61,10 @@ export function serveData(options: DataServerOptions): DataServer {
       const request = await receiveRequest(frames, conversation);
       if (request === null) return;
       client = request.publicKey.toHex();
-      newest.get(client)?.abort(new Error("the client asked again"));
+      newest.get(client)?.abort(askedAgain());
       newest.set(client, given);
-      onAnswer?.(await answerRequest(frames, request, conversation));
+      const answered = await answerRequest(frames, request, conversation);
+      onAnswer?.(answered);
     } catch (error) {
       if (!end.signal.aborted) onProblem?.(error, remote);
     } finally {
@@ -104,6 +105,13 @@ async function* accepted(listener: Deno.TcpListener, end: AbortSignal) {
       await new Promise((resolve) => setTimeout(resolve, end.aborted ? 0 : 50));
     }
   }
+}
+
+function askedAgain(): PsycheError {
+  return new PsycheError(
+    "DATA_REQUEST_REPLACED",
+    "The client asked again before it was answered; the newer request is answered.",
+  );
 }
 
 function listen(hostname: string, port: number): Deno.TcpListener {

@@ -211,6 +211,28 @@ Deno.test("labels, positions and packed texts arrive as they are", () => {
     assert.deepEqual(await data.read(batchOf(states.current, 0)), samples);
   }, {
     data: { sequences: Infinity, sequenceLength: LENGTH, read: () => Promise.resolve(samples) },
+    onAnswer: undefined,
+  });
+});
+
+Deno.test("a whole epoch of clients asks at once", () => {
+  const many = Array.from({ length: 80 }, (_, i) => createSigner(new Uint8Array(32).fill(i + 1)));
+  return serving(async ({ address, states, answers, problems }) => {
+    const state = trainingRun(address, 0n, many);
+    state.config.globalBatchSizeStart = state.config.globalBatchSizeEnd = 160;
+    states.put(state);
+    const clients = await Promise.all(many.map((signer) => open(address, signer)));
+    await Promise.all(
+      assignBatches(state).map(async ({ clientIndex, batchId }) => {
+        assert.deepEqual(await clients[clientIndex].read(batchId), await numbered.read(batchId));
+      }),
+    );
+    // The server hears of the end of a conversation after the client; 80 only looked at the greeting.
+    while (answers.length < 80 || problems.length < 80) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert.ok(answers.every(({ outcome }) => outcome === "sent"));
+    assert.deepEqual([answers.length, problems.length], [80, 80]);
   });
 });
 
