@@ -22,8 +22,14 @@ const RECORD = [...READ, "--allow-write=.psyche,runs"];
 const FILES = ["--no-prompt", "--allow-env", "--allow-read", "--allow-write"];
 const TRAIN = [...READ, "--allow-write", "--allow-sys", "--allow-ffi=node_modules"];
 
-/** The program `docker` does the work. */
-const DOCKER = ["--no-prompt", "--allow-env", "--allow-read", "--allow-run=docker,nvidia-smi"];
+/** The program `docker` does the work. Quiet: machines without GPUs have no nvidia-smi to be told about. */
+const DOCKER = [
+  "--quiet",
+  "--no-prompt",
+  "--allow-env",
+  "--allow-read",
+  "--allow-run=docker,nvidia-smi",
+];
 /** Also runs other commands. */
 const BUILD = ["--no-prompt", "--allow-env", "--allow-read", "--allow-run"];
 
