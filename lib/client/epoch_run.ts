@@ -341,8 +341,8 @@ export class EpochRun {
   #reportUnhealthy(trained: RoundRecord): void {
     const { chain, emit, send } = this.#context;
     for (const { target, proof } of unhealthyMembers(this.#state, trained)) {
-      const client = target.signer.toHex().slice(0, 8);
-      emit({ type: "unhealthy", client, step: this.#state.progress.step });
+      const member = target.signer.toHex().slice(0, 8);
+      emit({ type: "unhealthy", member, step: this.#state.progress.step });
       send("health_check", (signal) => chain.healthCheck(target, proof, signal));
     }
   }

@@ -72,7 +72,8 @@ export type ClientEvent =
   }
   | { type: "transaction"; name: string; signature: string; fee_lamports: number }
   | { type: "transaction_failed"; name: string; code: string; message: string }
-  | { type: "unhealthy"; client: string; step: number }
+  /** Whom this client reports: the first four bytes of a wallet, hex. */
+  | { type: "unhealthy"; member: string; step: number }
   | { type: "untrained_batch"; step: number; batch: string; expected: string }
   | { type: "peers"; connected: number; sent: number; received: number; dropped: number }
   | {

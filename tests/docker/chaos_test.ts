@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { pendingClients } from "../../lib/protocol/run_state.ts";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
 import { ContainerNetwork, type Fault, SHORT_EPOCHS } from "./container_network.ts";
 import { withoutEngine } from "./engine.ts";
@@ -65,9 +64,10 @@ Deno.test({
     await t.step("4: a newcomer takes the model from a peer whose network is slow", async () => {
       const newcomer = await network.addClient();
       await network.until(
-        "its join",
+        "a round while it waits",
         90,
-        (state) => state.runState === RunState.RoundTrain && pendingClients(state).length === 2,
+        async ({ runState }) =>
+          runState === RunState.RoundTrain && (await newcomer.eventsOf("waiting")).length > 0,
       );
       const { epoch } = network.state.progress;
       await using _slow = await network.spoil(

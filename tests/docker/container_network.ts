@@ -97,6 +97,9 @@ export class ContainerNetwork implements AsyncDisposable {
     for (let number = 1; number <= clients; number++) {
       this.clients.push(new ContainerClient(`${this.#project}-psyche-test-client-${number}`));
     }
+    // Clients wait for it, but there may be none.
+    const code = await dockerOutput(["wait", this.service("psyche-run-owner")]);
+    assert.equal(code, "0", "the run owner failed");
     await this.#follow();
   }
 
@@ -125,6 +128,8 @@ export class ContainerNetwork implements AsyncDisposable {
     this.#end.abort();
     await this.#watching;
     if (this.#reader) await closeOperator(this.#reader);
+    const logs = Deno.env.get("PSYCHE_TEST_LOGS");
+    if (logs !== undefined) await this.#keepLogs(join(logs, this.#project));
     const others = this.clients.slice(this.#options.clients).map(({ name }) => name);
     if (others.length > 0) await dockerOutput(["rm", "--force", "--volumes", ...others]);
     await this.compose("down", "--volumes", "--timeout", "5");
@@ -270,6 +275,21 @@ export class ContainerNetwork implements AsyncDisposable {
       await this.#lastWords();
       assert.fail(`${client.name} ended by itself`);
     }
+  }
+
+  async #keepLogs(folder: string) {
+    await Deno.mkdir(folder, { recursive: true });
+    for (const { name } of this.clients) {
+      await Deno.writeTextFile(join(folder, `${name}.log`), await dockerOutput(["logs", name]));
+    }
+    const text = (_key: string, value: unknown) =>
+      typeof value === "bigint"
+        ? String(value)
+        : value instanceof Uint8Array
+        ? value.toHex()
+        : value;
+    const lines = this.history.map((state) => JSON.stringify(state, text) + "\n");
+    await Deno.writeTextFile(join(folder, "chain.jsonl"), lines.join(""));
   }
 
   async #lastWords() {

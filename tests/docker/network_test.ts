@@ -67,7 +67,7 @@ Deno.test({
         for (const client of [first, second]) {
           const reports = await client.eventsOf("unhealthy");
           assert.equal(reports.length, 1, JSON.stringify(reports));
-          assert.equal(reports[0].client, lost.id.signer.toHex().slice(0, 8));
+          assert.equal(reports[0].member, lost.id.signer.toHex().slice(0, 8));
           const untrained = await client.eventsOf("untrained_batch");
           assert.ok(untrained.length <= 3, JSON.stringify(untrained));
         }
