@@ -29,7 +29,7 @@ export function describeEvent(event: ClientEvent): string | null {
     case "transaction_failed":
       return `${event.name} failed [${event.code}]: ${event.message}`;
     case "unhealthy":
-      return `client ${event.client} did not take part: reported`;
+      return `client ${event.member} did not take part: reported`;
     case "untrained_batch":
       return `step ${event.step}: batch ${event.batch} of ${event.expected} was not accepted`;
     case "checkpoint":
