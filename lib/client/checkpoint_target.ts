@@ -1,7 +1,8 @@
 /** Where a client's checkpoints go once they are on its disk, so that others can load them. */
 import { PsycheError } from "../error.ts";
-import type { Checkpoint, GcsRepo } from "../protocol/coordinator_state.ts";
+import type { GcsRepo } from "../protocol/coordinator_state.ts";
 import { SHORT_TEXT } from "../protocol/limits.ts";
+import type { SubmittedCheckpoint } from "../protocol/merge_checkpoint.ts";
 import {
   checkUploadBucket,
   type GcsUploadOptions,
@@ -12,9 +13,6 @@ import {
   type HubUploadOptions,
   uploadToHub,
 } from "../trainer/hub/hub_upload.ts";
-
-/** A checkpoint as it can be recorded on chain by a client. */
-export type PublishedCheckpoint = Extract<Checkpoint, { kind: "Hub" | "Gcs" }>;
 
 /** What a checkpoint is of. */
 export interface CheckpointSubject {
@@ -27,7 +25,7 @@ export interface CheckpointTarget {
   /** Says no before the client joins to what cannot work later. */
   check(signal: AbortSignal): Promise<void>;
   /** Makes the directory's files available to others. */
-  publish(directory: string, subject: CheckpointSubject): Promise<PublishedCheckpoint>;
+  publish(directory: string, subject: CheckpointSubject): Promise<SubmittedCheckpoint>;
 }
 
 /** A repository of the Hugging Face Hub: docs/protocol/client-lifecycle.md section 8.3. */

@@ -1,7 +1,7 @@
 import { PsycheError } from "../error.ts";
 import { type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
+import { mergeCheckpoint, type SubmittedCheckpoint } from "../protocol/merge_checkpoint.ts";
 import { epochClientIndex } from "../protocol/run_state.ts";
-import type { PublishedCheckpoint } from "./checkpoint_target.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
 
 /** Pause between two looks at the chain, milliseconds. */
@@ -19,7 +19,7 @@ const POLL_MILLISECONDS = 1_000;
 export async function recordWhenPossible(
   chain: Pick<RunChain, "read" | "checkpoint">,
   signer: Uint8Array,
-  checkpoint: PublishedCheckpoint,
+  checkpoint: SubmittedCheckpoint,
   patience: AbortSignal,
 ): Promise<Confirmation> {
   for (;;) {
@@ -46,13 +46,14 @@ export async function recordWhenPossible(
 /** Why the chain should not be told now; null when it should. */
 function whyNotNow(
   { runState, model: { checkpoint: stored } }: CoordinatorState,
-  { kind }: PublishedCheckpoint,
+  submitted: SubmittedCheckpoint,
 ): string | null {
-  if (stored.kind === "P2P" || stored.kind === "P2PGcs") return null;
-  if (stored.kind !== kind) {
-    return `the run's checkpoint is of the kind ${stored.kind}, and the chain ignores one of the kind ${kind}`;
+  const merged = mergeCheckpoint(stored, submitted);
+  if (merged === null) {
+    return `the run's checkpoint is of the kind ${stored.kind}, and the chain ignores one of the kind ${submitted.kind}`;
   }
-  return runState === RunState.Warmup ? "the members are loading the checkpoint before" : null;
+  const isLoaded = runState === RunState.Warmup && merged.kind === submitted.kind;
+  return isLoaded ? "the members are loading the checkpoint before" : null;
 }
 
 function notRecorded(reason: string): PsycheError {

@@ -28,6 +28,7 @@ import { healthScore, quorum } from "./consensus.ts";
 import { coordinatorError } from "./coordinator_error.ts";
 import { CLIENT_VERSION_BYTES, MAX_CLIENTS, MAX_WITNESSES } from "./limits.ts";
 import { utf8Length } from "./memory_image.ts";
+import { mergeCheckpoint } from "./merge_checkpoint.ts";
 import { addU64, panic } from "./panic.ts";
 import { coldStartProblem, configProblems, modelProblems } from "./run_rules.ts";
 import {
@@ -249,13 +250,7 @@ export function checkpoint(
   bumpNonce(state);
   checkJoined(state, from);
   if (epochClientIndex(state, from) < 0) throw notAClient(from);
-  const stored = state.model.checkpoint.kind;
-  const peers = stored === "P2P" || stored === "P2PGcs";
-  if (repo.kind === "Hub" && (peers || stored === "Hub")) {
-    state.model.checkpoint = { kind: peers ? "P2P" : "Hub", repo: repo.repo };
-  } else if (repo.kind === "Gcs" && (peers || stored === "Gcs")) {
-    state.model.checkpoint = { kind: peers ? "P2PGcs" : "Gcs", repo: repo.repo };
-  }
+  state.model.checkpoint = mergeCheckpoint(state.model.checkpoint, repo) ?? state.model.checkpoint;
   if (!isHalted(state.runState)) runTick(state, clock);
 }
 
