@@ -51,7 +51,15 @@ export const command = defineCommand({
         host: bind,
         port,
         onReady: ({ host, port, addressOnChain, span }) =>
-          output.result({ run_id: runId, host, port, address_on_chain: addressOnChain, ...span }, [
+          output.result({
+            run_id: runId,
+            host,
+            port,
+            address_on_chain: addressOnChain,
+            sequences: span.sequences,
+            steps: span.steps,
+            steps_left: span.stepsLeft,
+          }, [
             `Serving ${span.sequences?.toLocaleString("en") ?? "endless"} sequences of run ` +
             `${runId} on ${host}:${port}: enough for ${span.steps} of ${span.stepsLeft} steps.`,
           ]),

@@ -86,6 +86,10 @@ export async function runDataServer(
       onProblem: (error) => onWarning(`The chain is not heard well: ${error.message}`),
     });
     return end.signal.aborted ? "finished" : "interrupted";
+  } catch (error) {
+    // A request that the interruption cut off.
+    if (signal.aborted) return "interrupted";
+    throw error;
   } finally {
     await server.close();
   }

@@ -19,11 +19,17 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-function startDataServer({ flags }: TrainingRun, port: number, dataConfig: string) {
+function startDataServer(
+  { flags }: TrainingRun,
+  port: number,
+  dataConfig: string,
+  ...more: string[]
+) {
   const child = new Deno.Command(Deno.execPath(), {
     args: commandLine("data-server", [
       ...flags,
       ...["--bind", "127.0.0.1", "--port", String(port), "--data-config", dataConfig],
+      ...more,
     ]),
     stdin: "null",
     stdout: "piped",
@@ -78,6 +84,44 @@ Deno.test({
       assert.ok(sent >= 2 * steps - 2, run.log());
     });
   },
+});
+
+Deno.test({
+  name: "the data server says what is wrong, what it serves and for how long, and ends by Ctrl+C",
+  ...lingering,
+  fn: () =>
+    withTrainingRun({ clients: 1, steps: 5, model: () => ({}) }, async (run) => {
+      const dataConfig = join(run.directory, "data.toml");
+      const tokens = join(run.directory, "tokens.bin");
+      // 38 sequences, the last one of which does not count.
+      await Deno.writeFile(tokens, new Uint8Array(38 * 128 * 2));
+      const serve = async (text: string, ...more: string[]) => {
+        await Deno.writeTextFile(dataConfig, text);
+        return startDataServer(run, 0, dataConfig, ...more);
+      };
+      const refused = await serve(`dir = "tokens.bin"\ntoken_size = 2\nseq_len = 64`);
+      assert.equal((await refused.child.status).code, 1);
+      await refused.stderr.until("error[DATA_CONFIG_INVALID]: seq_len of the data configuration");
+      const { child, stdout, stderr } = await serve(
+        `dir = "tokens.bin"\ntoken_size = 2\nseq_len = 128`,
+        "--json",
+      );
+      try {
+        const ready = JSON.parse(await run.within(stdout.until("\n}\n")));
+        assert.ok(ready.port > 0);
+        assert.deepEqual(
+          [ready.run_id, ready.address_on_chain, ready.sequences, ready.steps, ready.steps_left],
+          ["data", null, 37, 4, 5],
+        );
+        await stderr.until(`set data_location = { Server = "<host>:${ready.port}" }`);
+        await stderr.until("37 sequences, which last for 4 of the 5 steps");
+        child.kill("SIGINT");
+        assert.equal((await child.status).code, 0);
+        await stderr.until("Stopped.");
+      } finally {
+        await stop(child);
+      }
+    }),
 });
 
 Deno.test({
