@@ -1,5 +1,6 @@
 import type { ClientEvent, TimedEvent } from "../../lib/events/event.ts";
 import { RunMonitor } from "../../lib/events/run_monitor.ts";
+import type { IdleWork } from "../../lib/client/idle_evaluation.ts";
 import { RunModel } from "../../lib/client/model_source.ts";
 import type { SequenceSource } from "../../lib/client/read_ahead.ts";
 import { type StopReason, TrainingClient } from "../../lib/client/training_client.ts";
@@ -24,6 +25,8 @@ export interface SimulatedRunOptions {
   optimizer?: Optimizer;
   /** Sequences that are their own index, when absent. */
   data?: SequenceSource;
+  /** Of the client with that number, from 1. */
+  idle?: (client: number) => IdleWork;
   /** Cluster seconds. */
   epochTime?: number;
   lostMessages?: number;
@@ -65,10 +68,12 @@ export class SimulatedRun {
   readonly #end = new AbortController();
   readonly #clientVersion: string | undefined;
   readonly #data: SequenceSource;
+  readonly #idle: SimulatedRunOptions["idle"];
 
   constructor(options: SimulatedRunOptions) {
     this.#clientVersion = options.clientVersion;
     this.#data = options.data ?? NUMBERED;
+    this.#idle = options.idle;
     this.#faults = createFaults(options.seed);
     const faults = this.#faults;
     this.chain = new SimulatedChain(initialState(options), CLOCK_RATE, {
@@ -122,6 +127,7 @@ export class SimulatedRun {
       network: peer,
       model,
       data: this.#data,
+      idle: this.#idle?.(number),
       clientVersion: this.#clientVersion,
       emit,
     });
