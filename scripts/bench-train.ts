@@ -1,7 +1,7 @@
 /** Measures training on this machine. */
 import { defineCommand } from "../lib/cli/command.ts"; // first: it tames libraries while they load
 import { availableParallelism } from "node:os";
-import { defaulted, integer, text } from "../lib/cli/flag.ts";
+import { defaulted, integer, text, toggle } from "../lib/cli/flag.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { PsycheError } from "../lib/error.ts";
 import { BENCH_CASES } from "../lib/trainer/bench/bench_case.ts";
@@ -10,7 +10,7 @@ import { comparisonLines, missedGoals } from "../lib/trainer/bench/report.ts";
 
 export const command = defineCommand({
   name: "bench-train",
-  summary: "Compares training steps with the machine's matrix product and with PyTorch.",
+  summary: "Compares training steps with the machine's matrix product, PyTorch and jax-js.",
   examples: [
     ["deno task bench:train", "all models; about two minutes"],
     ["deno task bench:train --models nano,1.8M --repetitions 20", "the small ones, thoroughly"],
@@ -27,6 +27,10 @@ export const command = defineCommand({
       summary: "a Python that has torch",
       placeholder: "<file>",
       environment: ["PSYCHE_PYTHON"],
+    }),
+    noJax: toggle({
+      summary: "no comparison with jax-js, which is downloaded for it",
+      environment: [],
     }),
   },
   async run({ settings, output, signal }) {
@@ -50,6 +54,7 @@ export const command = defineCommand({
           repetitions: settings.repetitions,
           threads: settings.threads ?? availableParallelism(),
           python: settings.python ?? null,
+          jax: !settings.noJax,
           signal,
         }),
       );

@@ -6,11 +6,13 @@ export interface BenchCase {
   config: LlamaConfig;
   batch: number;
   sequenceLength: number;
+  /** Small enough to be trained by contestants that need seconds for it. */
+  small: boolean;
 }
 
 export const BENCH_CASES: BenchCase[] = [
-  { name: "nano", config: nanoConfig(512), batch: 8, sequenceLength: 128 },
-  { name: "1.8M", config: nanoConfig(4096), batch: 8, sequenceLength: 128 },
+  { name: "nano", config: nanoConfig(512), batch: 8, sequenceLength: 128, small: true },
+  { name: "1.8M", config: nanoConfig(4096), batch: 8, sequenceLength: 128, small: true },
   {
     name: "23M",
     config: {
@@ -23,6 +25,7 @@ export const BENCH_CASES: BenchCase[] = [
     },
     batch: 4,
     sequenceLength: 512,
+    small: false,
   },
 ];
 

@@ -8,21 +8,19 @@ import { initModel } from "../model/init.ts";
 import { trainingGraph } from "../model/llama_graph.ts";
 import { type BenchCase, PRODUCT_EDGE } from "./bench_case.ts";
 import { type Action, Contestant, type ContestantTask, type Measurement } from "./contestant.ts";
+import { JaxRival } from "./jax_rival.ts";
+import { compareSteps, type Rival, type Times, times } from "./times.ts";
 
 export interface CompareOptions {
   repetitions: number;
   threads: number;
   /** A Python with torch; null leaves the comparison out. */
   python: string | null;
+  /** Whether jax-js, which is downloaded for it, trains the small models too. */
+  jax: boolean;
   /** Asked between two measurements. */
   signal?: AbortSignal;
   onMeasured?: (done: number, total: number) => void;
-}
-
-/** Milliseconds of one action over all repetitions. */
-export interface Times {
-  min: number;
-  median: number;
 }
 
 export interface Comparison {
@@ -48,17 +46,15 @@ export interface Comparison {
   peakBytes: number;
   distroPeakBytes: number;
   estimatedBytes: number;
-  torch: {
-    step: Times;
-    product: Times;
-    peakBytes: number;
-    /** PyTorch's time over ours: above 1, this toolkit is faster. */
-    ratio: Times;
-    /** The same of the time on the processor, all threads together. */
-    processorRatio: Times;
-    /** Difference of the losses of the first step, which both compute from the same weights. */
-    lossDifference: number;
-  } | null;
+  torch: PyTorchRival | null;
+  /** Null when not asked for; in words why it is missing. */
+  jax: Rival | string | null;
+}
+
+export interface PyTorchRival extends Rival {
+  product: Times;
+  /** The ratio of the times on the processor, all threads together. */
+  processorRatio: Times;
 }
 
 /** Before every measurement: threads of the process before may still spin, waiting for work. */
@@ -73,11 +69,11 @@ const WARM_UP = 2;
  * @throws PsycheError `BENCH_PROCESS_ENDED`
  */
 export async function compareTraining(
-  { name, config, batch, sequenceLength }: BenchCase,
-  { repetitions, threads, python, signal, onMeasured }: CompareOptions,
+  { name, config, batch, sequenceLength, small }: BenchCase,
+  { repetitions, threads, python, jax: withJax, signal, onMeasured }: CompareOptions,
 ): Promise<Comparison> {
   const directory = await Deno.makeTempDir({ prefix: "psyche-bench-" });
-  const started: Contestant[] = [];
+  const started: { end(): Promise<void> }[] = [];
   try {
     await initModel(join(directory, "model"), config, 1);
     const task = {
@@ -98,6 +94,8 @@ export async function compareTraining(
     const torch = python === null
       ? null
       : start([python, besideThis("torch_contestant.py")], "adamw");
+    const jax = withJax && small ? new JaxRival({ ...task, optimizer: "adamw" }, WARM_UP) : null;
+    if (jax !== null) started.push(jax);
     const turns: [string, Contestant, Action][] = [
       ["step", adamw, "step"],
       ...(torch === null ? [] : [["torch step", torch, "step"] as [string, Contestant, Action]]),
@@ -112,6 +110,7 @@ export async function compareTraining(
         await delay(PAUSE_MILLISECONDS, undefined, { signal });
         measured.get(key)!.push(await contestant.measure(action));
       }
+      await jax?.takeTurn();
       onMeasured?.(i + 1, WARM_UP + repetitions);
     }
 
@@ -146,21 +145,16 @@ export async function compareTraining(
       distroPeakBytes: peak("distro apply"),
       estimatedBytes: estimate.totalBytes,
       torch: torch === null ? null : {
-        step: of("torch step"),
+        ...compareSteps(measured.get("torch step")!, measured.get("step")!, WARM_UP),
         product: of("torch product"),
-        peakBytes: peak("torch step"),
-        ratio: {
-          min: of("torch step").min / step.min,
-          median: of("torch step").median / step.median,
-        },
         processorRatio: {
           min: of("torch step", processor).min / of("step", processor).min,
           median: of("torch step", processor).median / of("step", processor).median,
         },
-        lossDifference: Math.abs(
-          measured.get("torch step")![0].loss! - measured.get("step")![0].loss!,
-        ),
       },
+      jax: withJax && !small
+        ? "this model is too large for jax-js"
+        : jax?.comparedWith(measured.get("step")!) ?? null,
     };
   } finally {
     await Promise.all(started.map((contestant) => contestant.end()));
@@ -178,9 +172,4 @@ const ADAMW = {
 
 function besideThis(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));
-}
-
-function times(values: number[]): Times {
-  const sorted = values.toSorted((a, b) => a - b);
-  return { min: sorted[0], median: sorted[sorted.length >> 1] };
 }

@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
 import { nanoConfig } from "../model/llama_config.ts";
 import { compareTraining } from "./compare_training.ts";
+import { JaxRival } from "./jax_rival.ts";
 import { comparisonLines, missedGoals } from "./report.ts";
 
 Deno.test("a tiny model is measured in processes of their own, and judged", async () => {
   const config = { ...nanoConfig(32), hiddenSize: 32, intermediateSize: 64, layers: 1 };
   const measured = await compareTraining(
-    { name: "tiny", config, batch: 2, sequenceLength: 16 },
-    { repetitions: 1, threads: 1, python: null },
+    { name: "tiny", config, batch: 2, sequenceLength: 16, small: true },
+    { repetitions: 1, threads: 1, python: null, jax: false },
   );
   assert.equal(measured.tokens, 32);
   assert.equal(measured.torch, null);
+  assert.equal(measured.jax, null);
   assert.ok(measured.step.min > 0 && measured.product.min > measured.step.min);
   assert.ok(measured.outsideGraph > 0 && measured.outsideGraph < 1);
   assert.ok(measured.distroShare > 0 && measured.distroShare < 1);
@@ -21,4 +23,29 @@ Deno.test("a tiny model is measured in processes of their own, and judged", asyn
   assert.deepEqual(missedGoals(good), []);
   assert.equal(missedGoals({ ...good, efficiency: 0.6 }).length, 1);
   assert.equal(missedGoals({ ...good, distroShare: 0.2, outsideGraph: 0.1 }).length, 2);
+
+  const step = { min: 90, median: 100 };
+  const jax = { step, peakBytes: 1e9, ratio: { min: 9, median: 10 }, lossDifference: 1e-6 };
+  assert.equal(missedGoals({ ...good, jax }).length, 1);
+  assert.match(
+    comparisonLines({ ...good, jax }).join("\n"),
+    /jax-js, with SGD .* 10\.00 times ours/,
+  );
+  assert.match(comparisonLines({ ...good, jax: "gone" }).join("\n"), /not compared: gone/);
+});
+
+Deno.test("a rival whose process ends is left out with a word about it", async () => {
+  const task = {
+    directory: "",
+    batch: 1,
+    sequenceLength: 2,
+    threads: 1,
+    productEdge: 1,
+    optimizer: "adamw",
+  } as const;
+  const rival = new JaxRival(task, 2, [Deno.execPath(), "eval", "Deno.exit(3)"]);
+  await rival.takeTurn();
+  await rival.takeTurn();
+  assert.match(String(rival.comparedWith([])), /did not run/);
+  await rival.end();
 });

@@ -1,5 +1,6 @@
 /** What the measurements say, for people. */
-import type { Comparison, Times } from "./compare_training.ts";
+import type { Comparison } from "./compare_training.ts";
+import type { Rival, Times } from "./times.ts";
 
 /** What a training step is held to; ratios, because machines and their load differ. */
 const GOALS = {
@@ -9,6 +10,8 @@ const GOALS = {
   distroShare: 0.15,
   /** Of a step. */
   outsideGraph: 0.03,
+  /** Of jax-js's time over ours. */
+  jax: 10,
 };
 
 const ms = ({ min, median }: Times) => `${median.toFixed(1)} ms (best ${min.toFixed(1)})`;
@@ -31,13 +34,27 @@ export function comparisonLines(one: Comparison): string[] {
       gigabytes(one.estimatedBytes)
     }), with DisTrO ${gigabytes(one.distroPeakBytes)}`,
     ...(torch === null ? [] : [
-      `  PyTorch           ${ms(torch.step)}, ${torch.ratio.median.toFixed(2)} times ours ` +
-      `(best to best ${torch.ratio.min.toFixed(2)}), peak ${gigabytes(torch.peakBytes)}`,
+      rivalLine("PyTorch", torch),
       `  processor time    ${torch.processorRatio.median.toFixed(2)} times ours (best to best ` +
       `${torch.processorRatio.min.toFixed(2)})`,
       `  large product     ${ms(one.product)}, PyTorch ${ms(torch.product)}`,
       `  first loss        differs by ${torch.lossDifference.toExponential(1)}`,
     ]),
+    ...jaxLines(one.jax),
+  ];
+}
+
+function rivalLine(name: string, { step, ratio, peakBytes }: Rival): string {
+  return `  ${name.padEnd(17)} ${ms(step)}, ${ratio.median.toFixed(2)} times ours ` +
+    `(best to best ${ratio.min.toFixed(2)}), peak ${gigabytes(peakBytes)}`;
+}
+
+function jaxLines(jax: Comparison["jax"]): string[] {
+  if (jax === null) return [];
+  if (typeof jax === "string") return [`  jax-js            not compared: ${jax}`];
+  return [
+    rivalLine("jax-js, with SGD", jax),
+    `  first loss        differs by ${jax.lossDifference.toExponential(1)}`,
   ];
 }
 
@@ -59,6 +76,11 @@ export function missedGoals(one: Comparison): string[] {
     missed.push(
       `${one.name}: ${percent(one.outsideGraph)} of a step is outside the graph, goal ` +
         percent(GOALS.outsideGraph),
+    );
+  }
+  if (one.jax !== null && typeof one.jax !== "string" && one.jax.ratio.min < GOALS.jax) {
+    missed.push(
+      `${one.name}: ${one.jax.ratio.min.toFixed(1)} times as fast as jax-js, goal ${GOALS.jax}`,
     );
   }
   return missed;

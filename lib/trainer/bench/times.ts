@@ -1,0 +1,36 @@
+/** Times of repeated measurements, and what another library took for the same step. */
+import type { Measurement } from "./contestant.ts";
+
+/** Milliseconds of one action over all repetitions. */
+export interface Times {
+  min: number;
+  median: number;
+}
+
+/** What another library took for a step of ours. */
+export interface Rival {
+  step: Times;
+  peakBytes: number;
+  /** Its time over ours: above 1, this toolkit is faster. */
+  ratio: Times;
+  /** Difference of the losses of the first step, which both compute from the same weights. */
+  lossDifference: number;
+}
+
+export function times(values: number[]): Times {
+  const sorted = values.toSorted((a, b) => a - b);
+  return { min: sorted[0], median: sorted[sorted.length >> 1] };
+}
+
+/** Steps of a rival beside our own; of both the first `warmUp` count for the loss only. */
+export function compareSteps(theirs: Measurement[], ours: Measurement[], warmUp: number): Rival {
+  const [step, own] = [theirs, ours].map((steps) =>
+    times(steps.slice(warmUp).map((one) => one.milliseconds))
+  );
+  return {
+    step,
+    peakBytes: theirs.at(-1)!.peakBytes,
+    ratio: { min: step.min / own.min, median: step.median / own.median },
+    lossDifference: Math.abs(theirs[0].loss! - ours[0].loss!),
+  };
+}
