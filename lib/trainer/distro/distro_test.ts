@@ -176,6 +176,17 @@ const randomArray = (length: number) =>
   ).map((values) => Float32Array.from({ length }, () => values.next().value as number));
 const shapes = fc.array(fc.integer({ min: 1, max: 26 }), { minLength: 1, maxLength: 3 });
 
+Deno.test("blocks of 64 by 64, which have a transform of their own", () => {
+  const hyper = { chunk: 64, topk: 200 };
+  const shape = [64, 128];
+  const residual = Float32Array.from({ length: 64 * 128 }, (_, i) => Math.sin(i * i));
+  const got = compress({ name: "w", layout: distroLayout(shape, hyper), residual });
+  const wanted = slowCompress(residual, shape, hyper);
+  close(got.values.map(Math.abs), [...wanted.values.map(Math.abs)], 4e-6);
+  const kept = (entries: Entries) => [...entries.indices.subarray(0, 50)];
+  assert.deepEqual(kept(got), kept(wanted));
+});
+
 Deno.test("compression equals the literal double sum for random shapes", () => {
   fc.assert(
     fc.property(

@@ -21,6 +21,7 @@ pub unsafe extern "C" fn gather(
 }
 
 /// Turns what was gathered into the lines of the four quarters, and clears it.
+#[inline(never)]
 unsafe fn make_lines(space: &Workspace) {
     let width = space.width;
     for quarter in 0..4 {
@@ -40,12 +41,14 @@ unsafe fn make_lines(space: &Workspace) {
             *space.counts.add(position) = 0;
             let (row, column) = (position / space.w, position % space.w);
             let quarter = (row & 1) * 2 + (column & 1);
-            let rows = space.line_rows.add(quarter * half(space.h));
-            let lines = space.lines.add(quarter * half(space.h) * width);
+            let half_h = half(space.h);
+            let bases = space.line_bases.add(quarter * half_h);
+            let row_basis = space.row_basis.add(row * half_h) as *const f64;
+            let lines = space.lines.add(quarter * half_h * width);
             let count = space.line_counts.add(quarter);
-            let is_new = *count == 0 || *rows.add(*count - 1) != row as u32;
+            let is_new = *count == 0 || *bases.add(*count - 1) != row_basis;
             if is_new {
-                *rows.add(*count) = row as u32;
+                *bases.add(*count) = row_basis;
                 *count += 1;
             }
             let line = lines.add((*count - 1) * width);
@@ -60,16 +63,6 @@ unsafe fn make_lines(space: &Workspace) {
             }
         }
     }
-    for quarter in 0..4 {
-        if *space.line_counts.add(quarter) > 0 {
-            continue;
-        }
-        let mut l = 0;
-        while l < width {
-            store(space.quarter_rows.add(quarter * width + l), f64x2_splat(0.0));
-            l += 2;
-        }
-    }
 }
 
 #[inline(always)]
@@ -82,22 +75,21 @@ unsafe fn store(to: *mut f64, value: v128) {
     v128_store(to as *mut v128, value)
 }
 
-/// `V` neighbouring vectors of row `j` of a quarter: its lines times their basis values, four
-/// products at a time, then two, then one.
+/// `V` neighbouring vectors of row `j` of a quarter, from column `l` on: its lines times their basis
+/// values, four products at a time, then two, then one.
 #[inline(always)]
 unsafe fn sum_lines<const V: usize>(
     space: &Workspace,
+    width: usize,
     quarter: usize,
     j: usize,
     l: usize,
-) {
-    let (width, half_h) = (space.width, half(space.h));
+) -> [v128; V] {
+    let half_h = half(space.h);
     let count = *space.line_counts.add(quarter);
-    let rows = space.line_rows.add(quarter * half_h);
+    let bases = space.line_bases.add(quarter * half_h);
     let lines = space.lines.add(quarter * half_h * width + l);
-    let factor = |line: usize| {
-        v128_load64_splat(space.row_basis.add(*rows.add(line) as usize * half_h + j) as *const u64)
-    };
+    let factor = |line: usize| v128_load64_splat((*bases.add(line)).add(j) as *const u64);
     let term = |line: usize, f: v128, v: usize| {
         f64x2_mul(f, load(lines.add(line * width + 2 * v)))
     };
@@ -129,59 +121,7 @@ unsafe fn sum_lines<const V: usize>(
             sums[v] = f64x2_add(sums[v], term(line, f, v));
         }
     }
-    for v in 0..V {
-        store(space.quarter_rows.add(quarter * width + l + 2 * v), sums[v]);
-    }
-}
-
-/// Rows `j` and `h - 1 - j` of the block, into `top` and `bottom`.
-unsafe fn make_rows(space: &Workspace, j: usize) {
-    let (width, w) = (space.width, space.w);
-    for quarter in 0..4 {
-        if *space.line_counts.add(quarter) == 0 {
-            continue;
-        }
-        let mut l = 0;
-        while l + 8 <= width {
-            sum_lines::<4>(space, quarter, j, l);
-            l += 8;
-        }
-        while l < width {
-            sum_lines::<1>(space, quarter, j, l);
-            l += 2;
-        }
-    }
-    let rows = space.quarter_rows as *const f64;
-    // Pairs that lie in the left half for good; the last ones may overlap their mirror image.
-    let mut l = 0;
-    while l + 2 <= w / 2 {
-        let even_even = load(rows.add(l));
-        let even_odd = load(rows.add(width + l));
-        let odd_even = load(rows.add(2 * width + l));
-        let odd_odd = load(rows.add(3 * width + l));
-        let even_left = f64x2_add(even_even, even_odd);
-        let even_right = f64x2_sub(even_even, even_odd);
-        let odd_left = f64x2_add(odd_even, odd_odd);
-        let odd_right = f64x2_sub(odd_even, odd_odd);
-        let mirrored = w - 2 - l;
-        store(space.bottom.add(l), f64x2_sub(even_left, odd_left));
-        store(space.bottom.add(mirrored), swapped(f64x2_sub(even_right, odd_right)));
-        store(space.top.add(l), f64x2_add(even_left, odd_left));
-        store(space.top.add(mirrored), swapped(f64x2_add(even_right, odd_right)));
-        l += 2;
-    }
-    while l < half(w) {
-        let mirrored = w - 1 - l;
-        let even_left = *rows.add(l) + *rows.add(width + l);
-        let even_right = *rows.add(l) - *rows.add(width + l);
-        let odd_left = *rows.add(2 * width + l) + *rows.add(3 * width + l);
-        let odd_right = *rows.add(2 * width + l) - *rows.add(3 * width + l);
-        *space.bottom.add(l) = even_left - odd_left;
-        *space.bottom.add(mirrored) = even_right - odd_right;
-        *space.top.add(l) = even_left + odd_left;
-        *space.top.add(mirrored) = even_right + odd_right;
-        l += 1;
-    }
+    sums
 }
 
 #[inline(always)]
@@ -189,16 +129,105 @@ fn swapped(x: v128) -> v128 {
     i64x2_shuffle::<1, 0>(x, x)
 }
 
-/// Hands each row of the decoded block to `take`, with its number.
+/// What is done with a decoded block, four elements of a row at a time or one.
+trait Take {
+    /// Elements `column` to `column + 3` of a row, in two vectors.
+    unsafe fn four(&self, row: usize, column: usize, low: v128, high: v128);
+    unsafe fn one(&self, row: usize, column: usize, value: f64);
+}
+
+/// Width of a quarter of the usual block; known to the compiler, it saves a third of the time.
+const USUAL_WIDTH: usize = 32;
+
+/// Decodes the block and hands every element to `take`, once.
 #[inline(always)]
-unsafe fn for_rows(space: &Workspace, take: impl Fn(usize, *const f64)) {
+unsafe fn decode(space: &Workspace, take: impl Take) {
     make_lines(space);
     for j in 0..half(space.h) {
-        make_rows(space, j);
-        take(j, space.top);
-        let mirrored = space.h - 1 - j;
-        if mirrored != j {
-            take(mirrored, space.bottom);
+        if space.w == 2 * USUAL_WIDTH {
+            rows_by_four(space, USUAL_WIDTH, j, &take);
+        } else if space.w % 8 == 0 {
+            rows_by_four(space, space.width, j, &take);
+        } else {
+            rows_by_one(space, j, &take);
+        }
+    }
+}
+
+/// Row `j` from above and from below, of blocks whose halves are whole vectors.
+#[inline(always)]
+unsafe fn rows_by_four(space: &Workspace, width: usize, j: usize, take: &impl Take) {
+    let w = 2 * width;
+    let below = space.h - 1 - j;
+    for quarter in 0..4 {
+        let row = space.quarter_rows.add(quarter * width);
+        let mut l = 0;
+        while l + 8 <= width {
+            for (v, sum) in sum_lines::<4>(space, width, quarter, j, l).iter().enumerate() {
+                store(row.add(l + 2 * v), *sum);
+            }
+            l += 8;
+        }
+        while l < width {
+            for (v, sum) in sum_lines::<2>(space, width, quarter, j, l).iter().enumerate() {
+                store(row.add(l + 2 * v), *sum);
+            }
+            l += 4;
+        }
+    }
+    let rows = space.quarter_rows as *const f64;
+    let mut l = 0;
+    while l < w / 2 {
+        let [even_even, even_odd, odd_even, odd_odd]: [[v128; 2]; 4] = core::array::from_fn(|q| {
+            [load(rows.add(q * width + l)), load(rows.add(q * width + l + 2))]
+        });
+        let pair = |op: fn(v128, v128) -> v128, a: [v128; 2], b: [v128; 2]| {
+            [op(a[0], b[0]), op(a[1], b[1])]
+        };
+        let even_left = pair(f64x2_add, even_even, even_odd);
+        let even_right = pair(f64x2_sub, even_even, even_odd);
+        let odd_left = pair(f64x2_add, odd_even, odd_odd);
+        let odd_right = pair(f64x2_sub, odd_even, odd_odd);
+        let mirrored = w - 4 - l;
+        let left = pair(f64x2_add, even_left, odd_left);
+        let right = pair(f64x2_add, even_right, odd_right);
+        take.four(j, l, left[0], left[1]);
+        take.four(j, mirrored, swapped(right[1]), swapped(right[0]));
+        // The middle row of an odd height is its own mirror image.
+        if below != j {
+            let left = pair(f64x2_sub, even_left, odd_left);
+            let right = pair(f64x2_sub, even_right, odd_right);
+            take.four(below, l, left[0], left[1]);
+            take.four(below, mirrored, swapped(right[1]), swapped(right[0]));
+        }
+        l += 4;
+    }
+}
+
+/// The same for any width.
+#[inline(always)]
+unsafe fn rows_by_one(space: &Workspace, j: usize, take: &impl Take) {
+    let w = space.w;
+    let below = space.h - 1 - j;
+    for l in 0..half(w) {
+        // Lines are padded to whole vectors: the lane wanted is the first or the second.
+        let sum = |quarter: usize| {
+            let [pair] = sum_lines::<1>(space, space.width, quarter, j, l & !1);
+            if l & 1 == 0 { f64x2_extract_lane::<0>(pair) } else { f64x2_extract_lane::<1>(pair) }
+        };
+        let (even_even, even_odd, odd_even, odd_odd) = (sum(0), sum(1), sum(2), sum(3));
+        let (even_left, even_right) = (even_even + even_odd, even_even - even_odd);
+        let (odd_left, odd_right) = (odd_even + odd_odd, odd_even - odd_odd);
+        let mirrored = w - 1 - l;
+        take.one(j, l, even_left + odd_left);
+        if mirrored != l {
+            take.one(j, mirrored, even_right + odd_right);
+        }
+        if below != j {
+            take.one(below, l, even_left - odd_left);
+            if mirrored != l {
+                take.one(below, mirrored, even_right - odd_right);
+            }
         }
     }
 }
@@ -211,32 +240,37 @@ pub unsafe extern "C" fn apply_block(
     cols: usize,
     step: f32,
 ) {
-    let w = space.w;
-    let steps = f32x4_splat(step);
-    let zero = f64x2_splat(0.0);
-    for_rows(space, |j, row| {
-        let weights = weights.add(j * cols);
-        let mut l = 0;
-        while l + 4 <= w {
-            let (low, high) = (load(row.add(l)), load(row.add(l + 2)));
-            // The low words of the four wide masks are the masks of four narrow elements.
-            let up = i32x4_shuffle::<0, 2, 4, 6>(f64x2_gt(low, zero), f64x2_gt(high, zero));
-            let down = i32x4_shuffle::<0, 2, 4, 6>(f64x2_lt(low, zero), f64x2_lt(high, zero));
-            let change = f32x4_sub(v128_and(up, steps), v128_and(down, steps));
-            let at = weights.add(l) as *mut v128;
-            v128_store(at, f32x4_sub(v128_load(at), change));
-            l += 4;
+    decode(space, Apply { weights, cols, step });
+}
+
+struct Apply {
+    weights: *mut f32,
+    cols: usize,
+    step: f32,
+}
+
+impl Take for Apply {
+    #[inline(always)]
+    unsafe fn four(&self, row: usize, column: usize, low: v128, high: v128) {
+        let at = self.weights.add(row * self.cols + column) as *mut v128;
+        let zero = f64x2_splat(0.0);
+        let step = f32x4_splat(self.step);
+        // The low words of the four wide masks are the masks of four narrow elements.
+        let up = i32x4_shuffle::<0, 2, 4, 6>(f64x2_gt(low, zero), f64x2_gt(high, zero));
+        let down = i32x4_shuffle::<0, 2, 4, 6>(f64x2_lt(low, zero), f64x2_lt(high, zero));
+        let change = f32x4_sub(v128_and(up, step), v128_and(down, step));
+        v128_store(at, f32x4_sub(v128_load(at), change));
+    }
+
+    #[inline(always)]
+    unsafe fn one(&self, row: usize, column: usize, value: f64) {
+        let at = self.weights.add(row * self.cols + column);
+        if value > 0.0 {
+            *at -= self.step;
+        } else if value < 0.0 {
+            *at += self.step;
         }
-        while l < w {
-            let x = *row.add(l);
-            if x > 0.0 {
-                *weights.add(l) -= step;
-            } else if x < 0.0 {
-                *weights.add(l) += step;
-            }
-            l += 1;
-        }
-    });
+    }
 }
 
 /// `residual = (residual - block) * decay + rate * gradient`, the block rounded to f32.
@@ -249,26 +283,33 @@ pub unsafe extern "C" fn subtract_block(
     decay: f32,
     rate: f32,
 ) {
-    let w = space.w;
-    let (decays, rates) = (f32x4_splat(decay), f32x4_splat(rate));
-    for_rows(space, |j, row| {
-        let residual = residual.add(j * cols);
-        let gradient = gradient.add(j * cols);
-        let mut l = 0;
-        while l + 4 <= w {
-            let low = f32x4_demote_f64x2_zero(load(row.add(l)));
-            let high = f32x4_demote_f64x2_zero(load(row.add(l + 2)));
-            let block = i32x4_shuffle::<0, 1, 4, 5>(low, high);
-            let at = residual.add(l) as *mut v128;
-            let left = f32x4_mul(f32x4_sub(v128_load(at), block), decays);
-            let new = f32x4_mul(rates, v128_load(gradient.add(l) as *const v128));
-            v128_store(at, f32x4_add(left, new));
-            l += 4;
-        }
-        while l < w {
-            let at = residual.add(l);
-            *at = (*at - *row.add(l) as f32) * decay + rate * *gradient.add(l);
-            l += 1;
-        }
-    });
+    decode(space, Subtract { residual, gradient, cols, decay, rate });
+}
+
+struct Subtract {
+    residual: *mut f32,
+    gradient: *const f32,
+    cols: usize,
+    decay: f32,
+    rate: f32,
+}
+
+impl Take for Subtract {
+    #[inline(always)]
+    unsafe fn four(&self, row: usize, column: usize, low: v128, high: v128) {
+        let place = row * self.cols + column;
+        let at = self.residual.add(place) as *mut v128;
+        let (low, high) = (f32x4_demote_f64x2_zero(low), f32x4_demote_f64x2_zero(high));
+        let block = i64x2_shuffle::<0, 2>(low, high);
+        let left = f32x4_mul(f32x4_sub(v128_load(at), block), f32x4_splat(self.decay));
+        let gradient = v128_load(self.gradient.add(place) as *const v128);
+        v128_store(at, f32x4_add(left, f32x4_mul(f32x4_splat(self.rate), gradient)));
+    }
+
+    #[inline(always)]
+    unsafe fn one(&self, row: usize, column: usize, value: f64) {
+        let place = row * self.cols + column;
+        let at = self.residual.add(place);
+        *at = (*at - value as f32) * self.decay + self.rate * *self.gradient.add(place);
+    }
 }

@@ -9,6 +9,7 @@ mod decode;
 mod elementwise;
 mod top_entries;
 mod transform;
+mod transform_usual;
 mod workspace;
 
 #[panic_handler]

@@ -4,6 +4,7 @@
 //! in two halves, by the recursion of Lee, and an odd one is a dense product. For 64 elements that
 //! takes a tenth of the operations of a dense product.
 
+use crate::transform_usual::{eight, is_usual, transform_usual};
 use crate::workspace::{padded, Workspace};
 use core::arch::wasm32::*;
 
@@ -18,12 +19,12 @@ pub fn factors(n: usize) -> usize {
 }
 
 #[inline(always)]
-unsafe fn load(from: *const f32) -> v128 {
+pub unsafe fn load(from: *const f32) -> v128 {
     v128_load(from as *const v128)
 }
 
 #[inline(always)]
-unsafe fn store(to: *mut f32, value: v128) {
+pub unsafe fn store(to: *mut f32, value: v128) {
     v128_store(to as *mut v128, value)
 }
 
@@ -33,7 +34,7 @@ unsafe fn columns(x: *mut f32, free: *mut f32, n: usize, width: usize, factors: 
         return;
     }
     if n == 8 {
-        return eight(x, width, factors);
+        return eight::<false>(x, width, factors);
     }
     if n % 2 == 1 {
         return dense(x, free, n, width, factors);
@@ -88,43 +89,22 @@ unsafe fn dense(x: *mut f32, free: *mut f32, n: usize, width: usize, factors: *c
     }
 }
 
-/// The same recursion for four columns of eight at a time, without going through memory.
-unsafe fn eight(x: *mut f32, width: usize, factors: *const f32) {
-    let f: [v128; 7] = core::array::from_fn(|i| f32x4_splat(*factors.add(i)));
-    let four = |v: [v128; 4]| {
-        let (a, b) = (f32x4_add(v[0], v[3]), f32x4_add(v[1], v[2]));
-        let c = f32x4_mul(f32x4_sub(v[0], v[3]), f[4]);
-        let d = f32x4_mul(f32x4_sub(v[1], v[2]), f[5]);
-        let last = f32x4_mul(f32x4_sub(c, d), f[6]);
-        [
-            f32x4_add(a, b),
-            f32x4_add(f32x4_add(c, d), last),
-            f32x4_mul(f32x4_sub(a, b), f[6]),
-            last,
-        ]
-    };
-    let mut l = 0;
-    while l < width {
-        let v: [v128; 8] = core::array::from_fn(|i| load(x.add(i * width + l)));
-        let even = four(core::array::from_fn(|i| f32x4_add(v[i], v[7 - i])));
-        let odd = four(core::array::from_fn(|i| f32x4_mul(f32x4_sub(v[i], v[7 - i]), f[i])));
-        for i in 0..4 {
-            store(x.add(2 * i * width + l), even[i]);
-            let value = if i < 3 { f32x4_add(odd[i], odd[i + 1]) } else { odd[i] };
-            store(x.add((2 * i + 1) * width + l), value);
-        }
-        l += 4;
-    }
-}
-
-/// `to[c, r] = from[r, c]`, both padded to whole vectors.
-unsafe fn transpose(from: *const f32, to: *mut f32, rows: usize, columns: usize) {
+/// `to[c, r] = from[place(r), c]`, both padded to whole vectors.
+#[inline(always)]
+pub unsafe fn transpose(
+    from: *const f32,
+    to: *mut f32,
+    rows: usize,
+    columns: usize,
+    place: impl Fn(usize) -> usize,
+) {
     let mut r = 0;
     while r < rows {
+        let lines: [*const f32; 4] =
+            core::array::from_fn(|i| from.add(place(r + i) * columns));
         let mut c = 0;
         while c < columns {
-            let line = |i: usize| load(from.add((r + i) * columns + c));
-            let (a, b, d, e) = (line(0), line(1), line(2), line(3));
+            let [a, b, d, e] = lines.map(|line| load(line.add(c)));
             let low_ab = i32x4_shuffle::<0, 4, 1, 5>(a, b);
             let high_ab = i32x4_shuffle::<2, 6, 3, 7>(a, b);
             let low_de = i32x4_shuffle::<0, 4, 1, 5>(d, e);
@@ -141,7 +121,7 @@ unsafe fn transpose(from: *const f32, to: *mut f32, rows: usize, columns: usize)
 }
 
 /// The first of several frequencies has 1 / sqrt(2) of the scale of the others.
-unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
+pub unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
     if n == 1 {
         return;
     }
@@ -153,32 +133,23 @@ unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
     }
 }
 
-/// Transforms the block that begins at `data`, in rows of `cols`, times `scale`: the product of
-/// `sqrt(2/n)` for both edges, 1 for an edge of 1. The result is in `space.block`, **columns
-/// first**: `[w, padded h]`.
-pub unsafe fn transform(space: &Workspace, data: *const f32, cols: usize, scale: f32) {
+/// Transforms the block that begins at `data`, in rows of `cols`. The result is in `space.block`,
+/// columns first: `[w, padded h]`, its rows in the order of `space.frequencies`. It lacks the factor
+/// `sqrt(2/n)` of both edges that are longer than 1.
+pub unsafe fn transform(space: &Workspace, data: *const f32, cols: usize) {
     let (h, w) = (space.h, space.w);
+    if is_usual(h, w) {
+        return transform_usual(space, data, cols);
+    }
     let (padded_h, padded_w) = (padded(h), padded(w));
     let (block, other) = (space.block, space.other);
-    let scales = f32x4_splat(scale);
+    // Padding, and rows beyond h, may hold anything: their places in the result are not read.
     for j in 0..h {
-        let from = data.add(j * cols);
-        let to = block.add(j * padded_w);
-        let mut l = 0;
-        while l + 4 <= w {
-            store(to.add(l), f32x4_mul(load(from.add(l)), scales));
-            l += 4;
-        }
-        while l < padded_w {
-            *to.add(l) = if l < w { *from.add(l) * scale } else { 0.0 };
-            l += 1;
-        }
+        core::ptr::copy_nonoverlapping(data.add(j * cols), other.add(j * padded_w), w);
     }
-    columns(block, other, h, padded_w, space.row_factors);
-    shrink_first(block, h, padded_w);
-    // Rows beyond h hold what an earlier block left: nobody reads their place in the result.
-    transpose(block, other, padded_h, padded_w);
-    columns(other, block, w, padded_h, space.column_factors);
-    shrink_first(other, w, padded_h);
-    core::ptr::copy_nonoverlapping(other, block, w * padded_h);
+    columns(other, block, h, padded_w, space.row_factors);
+    shrink_first(other, h, padded_w);
+    transpose(other, block, padded_h, padded_w, |row| row);
+    columns(block, other, w, padded_h, space.column_factors);
+    shrink_first(block, w, padded_h);
 }

@@ -1,5 +1,7 @@
 //! Memory of the block kernels for one block size, laid out behind one address.
 
+use crate::transform_usual::{is_usual, usual_place};
+
 /// Tables and buffers for blocks of `h` rows and `w` columns that keep `k` entries.
 #[repr(C)]
 pub struct Workspace {
@@ -20,17 +22,17 @@ pub struct Workspace {
     pub counts: *mut u32,
     /// A bit for each position written to, zero between two blocks.
     pub written: *mut u64,
-    /// By quarter: lines `[half_h, width]`, the row of each, how many, and one row of the quarter.
+    /// By quarter: lines `[half_h, width]`, the basis row of each, how many, and a row of the quarter.
     pub lines: *mut f64,
-    pub line_rows: *mut u32,
+    pub line_bases: *mut *const f64,
     pub line_counts: *mut usize,
     pub quarter_rows: *mut f64,
-    /// One row of the block from above and its mirror image from below, f64 `[w]`.
-    pub top: *mut f64,
-    pub bottom: *mut f64,
-    /// Two blocks as f32, rows padded to whole vectors, either way round.
+    /// Two blocks as f32, rows padded to whole vectors, either way round. `block` gets the transform,
+    /// columns first; `frequencies` says of which column each of its rows is, `places` the reverse.
     pub block: *mut f32,
     pub other: *mut f32,
+    pub frequencies: *mut u32,
+    pub places: *mut u32,
     /// u64 `[k]`
     pub heap: *mut u64,
 }
@@ -75,13 +77,13 @@ fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
         counts: cursor.take(area),
         written: cursor.take((area + 63) / 64),
         lines: cursor.take(4 * half(h) * width),
-        line_rows: cursor.take(4 * half(h)),
+        line_bases: cursor.take(4 * half(h)),
         line_counts: cursor.take(4),
         quarter_rows: cursor.take(4 * width),
-        top: cursor.take(w + 2),
-        bottom: cursor.take(w + 2),
         block: cursor.take(padded_area),
         other: cursor.take(padded_area),
+        frequencies: cursor.take(w),
+        places: cursor.take(w),
         heap: cursor.take(k),
     };
     (workspace, cursor.0 - at)
@@ -97,5 +99,11 @@ pub extern "C" fn workspace_bytes(h: usize, w: usize, k: usize) -> usize {
 /// tables, whose addresses are at words 3 to 6.
 #[no_mangle]
 pub unsafe extern "C" fn prepare_workspace(at: *mut Workspace, h: usize, w: usize, k: usize) {
-    at.write(layout(at as usize, h, w, k).0);
+    let workspace = layout(at as usize, h, w, k).0;
+    for column in 0..w {
+        let place = if is_usual(h, w) { usual_place(column) } else { column };
+        *workspace.places.add(column) = place as u32;
+        *workspace.frequencies.add(place) = column as u32;
+    }
+    at.write(workspace);
 }
