@@ -5,10 +5,11 @@ import type { LlamaRuntimeOptions } from "./llama_runtime.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import type { TrainingBatch } from "./training_batch.ts";
 import { WorkerClient } from "./worker_client.ts";
+import { fromPortable, type PortableError } from "./worker_protocol.ts";
 
 /**
- * One array a parameter. It goes out with the weights and comes back with the gradients: the arrays
- * move between the threads, so nothing as large as the model is allocated in a step.
+ * One array a parameter. It goes out with the weights and comes back with the gradients, or with an
+ * error: the arrays move between the threads, so nothing as large as the model is allocated in a step.
  */
 export type Parcel = Float32Array<ArrayBuffer>[];
 
@@ -20,13 +21,13 @@ export interface RankMethods {
     weights: Parcel,
     batch: TrainingBatch,
     abort: AbortFlag | undefined,
-  ): Promise<{ loss: number; gradients: Parcel }>;
+  ): Promise<{ parcel: Parcel; loss: number } | { parcel: Parcel; error: PortableError }>;
   release(): Promise<void>;
 }
 
 export class GradientRank {
   readonly #client: WorkerClient<RankMethods>;
-  /** Null while it is away, and after a failure, which keeps it. */
+  /** Null before its first way and while it is away. */
   #parcel: Parcel | null = null;
 
   private constructor(client: WorkerClient<RankMethods>) {
@@ -69,8 +70,9 @@ export class GradientRank {
     weights.forEach(({ data }, p) => parcel[p].set(data));
     const buffers = parcel.map(({ buffer }) => buffer);
     const answer = await this.#client.callMoving(buffers, "gradients", parcel, batch, abort);
-    this.#parcel = answer.gradients;
-    return answer;
+    this.#parcel = answer.parcel;
+    if ("error" in answer) throw fromPortable(answer.error);
+    return { loss: answer.loss, gradients: answer.parcel };
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,7 @@ import { LlamaRuntime } from "./llama_runtime.ts";
 import { parameterShapes, parseLlamaConfig } from "./model/llama_config.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
+import { toPortable } from "./worker_protocol.ts";
 import { serveCalls } from "./worker_server.ts";
 
 let opened: { runtime: LlamaRuntime; parameters: Parameter[] } | undefined;
@@ -23,18 +24,20 @@ const methods: RankMethods = {
   },
 
   async gradients(parcel, batch, abort) {
-    if (opened === undefined) {
-      throw new PsycheError("TRAINER_CLOSED", "The rank has no model; create a new trainer.");
+    try {
+      if (opened === undefined) {
+        throw new PsycheError("TRAINER_CLOSED", "The rank has no model; create a new trainer.");
+      }
+      const { runtime, parameters } = opened;
+      parameters.forEach((parameter, p) => parameter.data = parcel[p]);
+      const isAborted = () => abort !== undefined && isRaised(abort);
+      const { loss, gradients } = await runtime.gradients(batch, isAborted);
+      // The weights have been used; their arrays carry the gradients home.
+      parameters.forEach(({ name }, p) => parcel[p].set(gradients.get(name)!));
+      return { parcel, loss };
+    } catch (error) {
+      return { parcel, error: toPortable(error) };
     }
-    const { runtime, parameters } = opened;
-    parameters.forEach((parameter, p) => parameter.data = parcel[p]);
-    const { loss, gradients } = await runtime.gradients(
-      batch,
-      () => abort !== undefined && isRaised(abort),
-    );
-    // The weights have been used; their arrays carry the gradients home.
-    parameters.forEach(({ name }, p) => parcel[p].set(gradients.get(name)!));
-    return { loss, gradients: parcel };
   },
 
   async release() {
@@ -44,6 +47,6 @@ const methods: RankMethods = {
 };
 
 serveCalls(methods, (answer) => {
-  const parcel = (answer as Awaited<ReturnType<RankMethods["gradients"]>> | undefined)?.gradients;
+  const { parcel } = (answer ?? {}) as Partial<Awaited<ReturnType<RankMethods["gradients"]>>>;
   return parcel?.map(({ buffer }) => buffer) ?? [];
 });

@@ -95,6 +95,7 @@ Deno.test({
       assert.equal(loaded.device, "cpu,cpu");
       const trained = events.filter((event) => event.type === "trained");
       assert.equal(trained.length, STEPS, log());
+      assert.ok(events.some((event) => event.type === "stopped" && event.reason === "finished"));
       // Only the header of a result is sent.
       assert.ok(trained.every(({ bytes }) => bytes < 32), log());
       const [before, after] = [trained[0].loss, trained.at(-1)!.loss];
