@@ -1,17 +1,11 @@
 /**
- * The model's graphs, compiled when first needed: gradients and loss of token rows, logits of the
- * next token. Reads the parameters, never writes them.
+ * The model's graphs for batches, compiled when first needed: gradients and loss of token rows.
+ * Reads the parameters, never writes them.
  */
 import { PsycheError } from "../error.ts";
 import { addGradients, type Gradients, scaleGradients } from "./gradient_math.ts";
 import { pieces } from "./micro_batch.ts";
-import {
-  type BatchShape,
-  gradientName,
-  lossModel,
-  nextTokenModel,
-  trainingModel,
-} from "./model/llama_graph.ts";
+import { type BatchShape, gradientName, lossModel, trainingModel } from "./model/llama_graph.ts";
 import type { Model, Parameter } from "./model/model_directory.ts";
 import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "./runtime/session.ts";
@@ -37,7 +31,6 @@ export class LlamaRuntime {
   /** By the shape and kind of the batch, the one unused for longest first. */
   readonly #training = new Map<string, Session>();
   readonly #evaluation = new Map<string, Session>();
-  #nextToken: Session | undefined;
   /** What a run of the training graph writes. */
   readonly #gradients: Gradients;
   /** Sum over pieces; made when a batch first has several. */
@@ -120,34 +113,10 @@ export class LlamaRuntime {
     return sum / batch;
   }
 
-  /** Logits of the token after `context` (of its last `sequenceLength` tokens), [vocabulary]. */
-  async nextLogits(context: readonly number[]): Promise<Float32Array> {
-    const { sequenceLength, threads, device } = this.#options;
-    const window = Int32Array.from(context.slice(-sequenceLength));
-    // Later positions do not reach earlier ones, so what fills the rest of the row is no matter.
-    const tokens = new Int32Array(sequenceLength);
-    tokens.set(window);
-    this.check({ tokens, batch: 1 });
-    this.#nextToken ??= await Session.create(
-      this.#ort,
-      nextTokenModel(this.#model.config, sequenceLength),
-      { threads, device },
-    );
-    const logits = new Float32Array(this.#model.config.vocabSize);
-    const feeds = new Map<string, NumberArray>([
-      ["tokens", tokens],
-      ["position", Int32Array.of(window.length - 1)],
-    ]);
-    await this.#nextToken.run(this.#withWeights(feeds), new Map([["logits", logits]]));
-    return logits;
-  }
-
   async release(): Promise<void> {
     const all = [...this.#training.values(), ...this.#evaluation.values()];
-    if (this.#nextToken !== undefined) all.push(this.#nextToken);
     this.#training.clear();
     this.#evaluation.clear();
-    this.#nextToken = undefined;
     for (const session of all) await session.release();
   }
 

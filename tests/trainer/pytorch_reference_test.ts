@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Decoder } from "../../lib/trainer/inference/decoder.ts";
+import { Prefill } from "../../lib/trainer/inference/prefill.ts";
 import { LlamaRuntime } from "../../lib/trainer/llama_runtime.ts";
 import { readModelDirectory } from "../../lib/trainer/model/model_directory.ts";
 import { loadOnnxRuntime } from "../../lib/trainer/runtime/onnx_runtime.ts";
@@ -54,11 +55,12 @@ async function worstError(directory: string): Promise<number> {
     }
     const logits = expected.get("logits")!.data;
     const { vocabSize } = model.config;
+    const prefill = new Prefill(ort, model, options);
     for (const [row, tokens] of rows.entries()) {
       for (const position of [0, 5, sequenceLength - 1]) {
         const at = (row * sequenceLength + position) * vocabSize;
         errors.push(relativeError(
-          await runtime.nextLogits(tokens.slice(0, position + 1)),
+          (await prefill.read(tokens.slice(0, position + 1))).logits,
           logits.subarray(at, at + vocabSize),
         ));
       }
@@ -71,6 +73,7 @@ async function worstError(directory: string): Promise<number> {
       );
     }
     await decoder.release();
+    await prefill.release();
     return Math.max(...errors);
   } finally {
     await runtime.release();

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { LlamaRuntime } from "../llama_runtime.ts";
 import { initialParameters, initModel } from "../model/init.ts";
 import { formatLlamaConfig, type LlamaConfig, nanoConfig } from "../model/llama_config.ts";
 import { assembleModel } from "../model/model_directory.ts";
@@ -8,6 +7,7 @@ import { bpeTokenizerJson } from "../tokenizer/bpe_model.ts";
 import { trainBpe } from "../tokenizer/train_bpe.ts";
 import { Decoder } from "./decoder.ts";
 import { LanguageModel } from "./language_model.ts";
+import { Prefill } from "./prefill.ts";
 import { sampleToken } from "./sample_token.ts";
 import { Scorer } from "./scorer.ts";
 
@@ -55,12 +55,10 @@ function model(config: LlamaConfig) {
 }
 
 async function expectedLogits(config: LlamaConfig): Promise<Float32Array[]> {
-  const sequenceLength = TOKENS.length;
-  const options = { sequenceLength, microBatchSize: 1, threads: 1, device: "cpu" as const };
-  const runtime = new LlamaRuntime(ort, model(config), options);
+  const prefill = new Prefill(ort, model(config), { threads: 1 });
   const logits = [];
-  for (const i of TOKENS.keys()) logits.push(await runtime.nextLogits(TOKENS.slice(0, i + 1)));
-  await runtime.release();
+  for (const i of TOKENS.keys()) logits.push((await prefill.read(TOKENS.slice(0, i + 1))).logits);
+  await prefill.release();
   return logits;
 }
 

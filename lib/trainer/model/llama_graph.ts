@@ -1,4 +1,4 @@
-/** The Llama model as graphs: one for training, one for the loss alone, one for the next token. */
+/** The Llama model as graphs: one for training, one for the loss alone, one for given continuations. */
 import { add } from "../graph/elementwise.ts";
 import { gradients } from "../graph/autodiff.ts";
 import { gatherInRows, gatherRows } from "../graph/gather.ts";
@@ -68,22 +68,6 @@ export function lossModel(
   const graph = new Graph(float);
   const loss = nextTokenLoss(graph, declareWeights(graph, config), config, shape);
   return compile(graph, { loss });
-}
-
-/**
- * Model with inputs `tokens` int32 [1, sequenceLength], `position` int32 [1] and every parameter;
- * output `logits` [1, vocabulary] of the token that follows `position`.
- */
-export function nextTokenModel(
-  config: LlamaConfig,
-  sequenceLength: number,
-): Uint8Array<ArrayBuffer> {
-  const graph = new Graph();
-  const weights = declareWeights(graph, config);
-  const tokens = graph.input("tokens", [1, sequenceLength], "int32");
-  const position = graph.input("position", [1], "int32");
-  const hidden = gatherRows(hiddenStates(weights, config, tokens), position);
-  return compile(graph, { logits: head(weights, config, hidden) });
 }
 
 /**

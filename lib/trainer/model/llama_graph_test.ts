@@ -5,7 +5,8 @@ import { loadOnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
 import { initialParameters } from "./init.ts";
 import { type LlamaConfig, nanoConfig, parameterShapes } from "./llama_config.ts";
-import { gradientName, lossModel, nextTokenModel, trainingModel } from "./llama_graph.ts";
+import { gradientName, lossModel, trainingModel } from "./llama_graph.ts";
+import { prefillModel } from "./prefill_graph.ts";
 import { ropeFrequencies } from "./rope.ts";
 
 const ort = await loadOnnxRuntime();
@@ -149,11 +150,11 @@ Deno.test("next-token logits are those of the definition and ignore later tokens
   for (const filler of [0, 12]) {
     const logits = new Float32Array(13);
     await run(
-      nextTokenModel(TINY, 7),
+      prefillModel(TINY, 7),
       new Map<string, NumberArray>([
         ...float32(w),
         ["tokens", ids.map((id, i) => i > 4 ? filler : id)],
-        ["position", Int32Array.of(4)],
+        ["last", Int32Array.of(4)],
       ]),
       new Map([["logits", logits]]),
     );
