@@ -6,6 +6,7 @@ import type { Output } from "../lib/cli/output.ts";
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
+import { outsideAddress } from "../lib/operator/outside_address.ts";
 import { prepareDemo } from "../lib/operator/prepare_demo.ts";
 import { usesLocalData } from "../lib/operator/served_data.ts";
 import { setupLocalnet } from "../lib/operator/setup_localnet.ts";
@@ -36,6 +37,8 @@ export const command = defineCommand({
     const progress = createProgress(output);
     const setup = await setupLocalnet({
       ...settings,
+      advertiseHost: settings.advertiseHost ??
+        outsideAddress(settings.bindAddress, Deno.networkInterfaces()),
       wallet: wallet.keypair,
       walletPath: wallet.path,
       config,

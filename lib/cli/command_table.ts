@@ -37,7 +37,7 @@ const COMMANDS: CommandEntry[] = [
   {
     name: "setup-localnet",
     summary: "Local Solana net with programs and a run that waits for clients",
-    permissions: [...RECORD, "--allow-run"],
+    permissions: [...RECORD, "--allow-run", "--allow-sys=networkInterfaces"],
   },
   {
     name: "setup-run",

@@ -65,7 +65,8 @@ export const LOCALNET_FLAGS = {
     "127.0.0.1",
   ),
   advertiseHost: text({
-    summary: "host under which clients elsewhere (containers, say) reach the run's data",
+    summary: "host under which clients elsewhere reach the run's data (default with " +
+      "--bind-address 0.0.0.0: this machine's address)",
     placeholder: "<host>",
     environment: [],
   }),
