@@ -1,0 +1,43 @@
+/** docs/protocol/docker.md section 7, scenario 4: a newcomer's only peer has a slow network. */
+import assert from "node:assert/strict";
+import { RunState } from "../../lib/protocol/coordinator_state.ts";
+import { ContainerNetwork, SHORT_EPOCHS } from "./container_network.ts";
+import { withoutEngine } from "./engine.ts";
+import { agreement } from "./training_report.ts";
+
+Deno.test({
+  name: "a newcomer takes the model from a peer whose network is slow",
+  ignore: withoutEngine,
+  async fn(t) {
+    // Time for the slow one to join the second epoch too: else nobody would have its weights.
+    const config = { ...SHORT_EPOCHS, waiting_for_members_extra_time: 150 };
+    await using network = await ContainerNetwork.start({ clients: 1, config });
+    const [old] = network.clients;
+
+    await t.step("4: before the chain reaches the epoch after the next", async () => {
+      const newcomer = await network.addClient();
+      await network.until(
+        "a round while it waits",
+        120,
+        async ({ runState }) =>
+          runState === RunState.RoundTrain && (await newcomer.eventsOf("waiting")).length > 0,
+      );
+      const { epoch } = network.state.progress;
+      {
+        await using _slow = await network.spoil(old.name, { delay: 2000, jitter: 500 });
+        const loaded = await network.until("its model", 180, async (state) => {
+          assert.ok(state.progress.epoch <= epoch + 1, `epoch ${state.progress.epoch}`);
+          return (await newcomer.eventsOf("model_loaded"))[0];
+        });
+        assert.equal(loaded.source, "peers");
+      }
+      assert.equal(network.state.model.checkpoint.kind, "P2P");
+      await network.until(
+        "equal weights",
+        120,
+        async () => agreement([await old.events(), await newcomer.events()]) >= 2,
+      );
+      await network.assertNobodyCrashed();
+    });
+  },
+});
