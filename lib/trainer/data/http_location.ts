@@ -14,6 +14,8 @@ export interface RemoteFile {
 }
 
 const MAX_FILES = 100_000;
+/** A page holds up to 1000 objects. */
+const MAX_PAGES = 1000;
 const MAX_LISTING_BYTES = 64 * 2 ** 20;
 const GCS_API = "https://storage.googleapis.com/storage/v1/b/";
 
@@ -61,31 +63,53 @@ async function listBucket(
 ): Promise<RemoteFile[]> {
   const files: RemoteFile[] = [];
   let pageToken = "";
-  do {
+  for (let pages = 0;; pages++) {
     const query = new URLSearchParams({
       prefix: filterDirectory,
       fields: "items(name,size,mediaLink),nextPageToken",
       ...(pageToken === "" ? {} : { pageToken }),
     });
     const url = `${GCS_API}${encodeURIComponent(bucketName)}/o?${query}`;
-    const page = await jsonDocument(url, MAX_LISTING_BYTES, options, signal) as {
-      items?: { name?: unknown; size?: unknown; mediaLink?: unknown }[];
-      nextPageToken?: unknown;
-    } | null;
-    for (const { name, size, mediaLink } of page?.items ?? []) {
-      if (!TOKEN_FILE_NAME.test(String(name))) continue;
-      files.push({ url: checkUrl(String(mediaLink)), size: Number(size) });
+    const page = listingPage(await jsonDocument(url, MAX_LISTING_BYTES, options, signal));
+    if (page === null || files.length > MAX_FILES || pages === MAX_PAGES) {
+      throw invalidBucket(bucketName, page === null ? "answers with no listing" : "is too large");
     }
-    pageToken = typeof page?.nextPageToken === "string" ? page.nextPageToken : "";
-  } while (pageToken !== "" && files.length <= MAX_FILES);
-  const broken = files.find(({ size }) => !Number.isSafeInteger(size) || size < 0);
-  if (broken !== undefined || files.length === 0 || files.length > MAX_FILES) {
-    throw new PsycheError(
-      "DATA_LOCATION_INVALID",
-      `Bucket ${bucketName} lists ${files.length} token files under "${filterDirectory}" (npy, bin or ds, at most ${MAX_FILES}); correct data_location or the bucket.`,
+    files.push(...page.files);
+    if (page.nextPageToken === "") break;
+    pageToken = page.nextPageToken;
+  }
+  const broken = files.some(({ size }) => !Number.isSafeInteger(size) || size < 0);
+  if (broken || files.length === 0 || files.length > MAX_FILES) {
+    throw invalidBucket(
+      bucketName,
+      `lists ${files.length} token files under "${filterDirectory}"${
+        broken ? " without sizes" : ""
+      }`,
     );
   }
   return files.sort((a, b) => a.url < b.url ? -1 : a.url > b.url ? 1 : 0);
+}
+
+/** The token files of one page, or null when it is no page. */
+function listingPage(document: unknown): { files: RemoteFile[]; nextPageToken: string } | null {
+  if (typeof document !== "object" || document === null) return null;
+  const { items = [], nextPageToken = "" } = document as Record<string, unknown>;
+  if (!Array.isArray(items) || typeof nextPageToken !== "string") return null;
+  const files: RemoteFile[] = [];
+  for (const item of items) {
+    const { name, size, mediaLink } = item ?? {};
+    if (!TOKEN_FILE_NAME.test(String(name))) continue;
+    const bytes = typeof size === "string" && /^\d{1,15}$/.test(size) ? Number(size) : NaN;
+    files.push({ url: checkUrl(String(mediaLink)), size: bytes });
+  }
+  return { files, nextPageToken };
+}
+
+function invalidBucket(bucket: string, what: string): PsycheError {
+  return new PsycheError(
+    "DATA_LOCATION_INVALID",
+    `Bucket ${bucket} ${what} (npy, bin or ds, at most ${MAX_FILES}); correct data_location or the bucket.`,
+  );
 }
 
 /**
