@@ -30,8 +30,8 @@ export const CHECKPOINT_FLAGS = {
     placeholder: "<owner/name>",
   }),
   gcsBucket: text({
-    summary: "upload checkpoints to this bucket of Google Cloud Storage (token in " +
-      "GOOGLE_OAUTH_ACCESS_TOKEN)",
+    summary: "upload checkpoints to this bucket of Google Cloud Storage (key file in " +
+      "GOOGLE_APPLICATION_CREDENTIALS, or a token in GOOGLE_OAUTH_ACCESS_TOKEN)",
     placeholder: "<name>",
   }),
   gcsPrefix: text({ summary: "folder in the bucket", placeholder: "<path>" }),

@@ -228,8 +228,8 @@ Deno.test("what can never work is refused before the client joins", () =>
     const long = "x".repeat(65);
     const targets = [
       hubTarget(`owner/${long}`, { fetch: none, token: "hf_x" }),
-      gcsTarget({ bucket: long, prefix: null }, { fetch: none, token: "x" }),
-      gcsTarget({ bucket: "b", prefix: long }, { fetch: none, token: "x" }),
+      gcsTarget({ bucket: long, prefix: null }, { fetch: none, token: none }),
+      gcsTarget({ bucket: "b", prefix: long }, { fetch: none, token: none }),
       localTarget(long),
     ];
     for (const target of targets) {

@@ -1,11 +1,17 @@
 /** How Google Cloud Storage is reached: its JSON API, with a token or as anybody. */
 import { join } from "node:path";
 import { PsycheError } from "../../error.ts";
+import {
+  GCS_KEY_FILE_VARIABLE,
+  GCS_TOKEN_VARIABLE,
+  tokensFromEnvironment,
+  type TokenSource,
+} from "./gcs_token.ts";
 
 export interface GcsAccess {
   fetch: typeof fetch;
-  /** OAuth access token for buckets that are not public, and for uploads. */
-  token?: string;
+  /** Access tokens for buckets that are not public, and for uploads. */
+  token?: TokenSource;
   /** Default: the public service. */
   gcsUrl?: string;
 }
@@ -13,12 +19,9 @@ export interface GcsAccess {
 export interface GcsSettings {
   /** Downloaded checkpoints go below it. */
   cacheDirectory: string;
-  token?: string;
+  token?: TokenSource;
   gcsUrl?: string;
 }
-
-/** Environment variable with the access token; `gcloud auth print-access-token` prints one. */
-export const GCS_TOKEN_VARIABLE = "GOOGLE_OAUTH_ACCESS_TOKEN";
 
 const GCS_URL = "https://storage.googleapis.com";
 /** Time for an answer that is a small document, milliseconds. */
@@ -27,8 +30,8 @@ const TIMEOUT = 30_000;
 const MAX_DOCUMENT_BYTES = 16 << 20;
 
 /**
- * `GOOGLE_OAUTH_ACCESS_TOKEN`, `STORAGE_EMULATOR_HOST` (another service), and where the cache is:
- * docs/protocol/client-lifecycle.md section 8.4.
+ * `GOOGLE_OAUTH_ACCESS_TOKEN` or `GOOGLE_APPLICATION_CREDENTIALS` (a key file),
+ * `STORAGE_EMULATOR_HOST` (another service), and where the cache is: docs/protocol/client-lifecycle.md section 8.4.
  *
  * @param environment looks a variable up
  */
@@ -40,7 +43,7 @@ export function gcsFromEnvironment(
   const host = environment("STORAGE_EMULATOR_HOST")?.replace(/\/+$/, "");
   return {
     cacheDirectory: join(base, "psyche", "gcs"),
-    token: environment(GCS_TOKEN_VARIABLE)?.trim() || undefined,
+    token: tokensFromEnvironment(environment),
     gcsUrl: host ? (/^https?:/.test(host) ? host : `http://${host}`) : undefined,
   };
 }
@@ -79,7 +82,7 @@ export async function gcsRequest(
   signal?: AbortSignal,
 ): Promise<Response> {
   const headers = new Headers(init.headers);
-  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+  if (token) headers.set("authorization", `Bearer ${await token(fetch, signal)}`);
   let response: Response;
   try {
     response = await fetch(url, { ...init, headers, signal: signal ?? null });
@@ -94,7 +97,7 @@ export async function gcsRequest(
   if (ok) return response;
   await response.body?.cancel();
   const [kind, next] = status === 401 || status === 403
-    ? ["ACCESS_DENIED", `set ${GCS_TOKEN_VARIABLE} to a token that is valid and allowed to`]
+    ? ["ACCESS_DENIED", `set ${GCS_TOKEN_VARIABLE} or ${GCS_KEY_FILE_VARIABLE} to what may do that`]
     : status === 404
     ? ["NOT_FOUND", "check bucket and prefix"]
     : ["UNAVAILABLE", "try again later"];

@@ -7,13 +7,8 @@ import { concurrently } from "../data/concurrently.ts";
 import { withRetries } from "../data/retries.ts";
 import { selectModelFiles } from "../model/select_model_files.ts";
 import { downloadFile, type DownloadSource } from "../resumable_download.ts";
-import {
-  bucketUrl,
-  contentUrl,
-  GCS_TOKEN_VARIABLE,
-  type GcsAccess,
-  gcsDocument,
-} from "./gcs_access.ts";
+import { bucketUrl, contentUrl, type GcsAccess, gcsDocument } from "./gcs_access.ts";
+import { GCS_TOKEN_VARIABLE } from "./gcs_token.ts";
 import { checkedFile, type GcsFile, MANIFEST, parseManifest } from "./gcs_manifest.ts";
 
 export interface GcsProgress {
@@ -137,7 +132,6 @@ async function fetchFiles(
   options: GcsOptions,
 ): Promise<void> {
   const { fetch, token, signal, pause, onProgress } = options;
-  const source: DownloadSource = { fetch, token, code: "GCS", tokenVariable: GCS_TOKEN_VARIABLE };
   const totalBytes = files.reduce((sum, { size }) => sum + size, 0);
   let bytes = 0;
   const report = (more: number) => {
@@ -146,6 +140,7 @@ async function fetchFiles(
   };
   await Deno.mkdir(directory, { recursive: true });
   const here = await dropOutdated(directory, files);
+  let written = Promise.resolve();
   await concurrently(files, options.concurrency ?? 3, async (file, stop) => {
     const { path: name, generation, size } = file;
     const path = join(directory, name);
@@ -158,6 +153,12 @@ async function fetchFiles(
         counted += more;
         report(more);
       };
+      const source: DownloadSource = {
+        fetch,
+        token: await token?.(fetch, stop),
+        code: "GCS",
+        tokenVariable: GCS_TOKEN_VARIABLE,
+      };
       try {
         await downloadFile(download, source, count, stop);
       } catch (error) {
@@ -166,7 +167,9 @@ async function fetchFiles(
       }
     }, { retries: RETRIES, pause, code: "GCS_UNAVAILABLE", signal: stop });
     here.set(name, generation);
-    await writeGenerations(directory, here);
+    // One after the other: an older record must not replace a newer one.
+    written = written.then(() => writeGenerations(directory, here));
+    await written;
   }, signal);
 }
 

@@ -10,6 +10,7 @@ const text = (value: string) => new TextEncoder().encode(value);
 const weights = (length: number, seed: number) =>
   Uint8Array.from({ length }, (_, i) => (i * 7 + seed) % 251);
 const REPO = { bucket: "runs", prefix: "a/tiny" };
+const TOKEN = () => Promise.resolve(FAKE_GCS_TOKEN);
 const ABOUT = { epoch: 2, step: 7, runId: "test" };
 
 /** A bucket behind a real socket, an empty cache and a directory to upload. */
@@ -43,7 +44,7 @@ const visible = (directory: string) =>
 
 Deno.test("what was uploaded is downloaded, and kept until there is something newer", () =>
   withBucket(async (gcs, options, upload) => {
-    const token = FAKE_GCS_TOKEN;
+    const token = TOKEN;
     await checkUploadBucket(REPO, { ...options, token });
     await uploadToGcs(upload, REPO, ABOUT, { ...options, token });
     assert.deepEqual([...gcs.objects.keys()].at(-1), `${REPO.prefix}/${MANIFEST}`);
@@ -79,7 +80,7 @@ Deno.test("what was uploaded is downloaded, and kept until there is something ne
 
 Deno.test("a download that breaks off is continued, failing requests are repeated", () =>
   withBucket(async (gcs, options, upload) => {
-    await uploadToGcs(upload, REPO, ABOUT, { ...options, token: FAKE_GCS_TOKEN });
+    await uploadToGcs(upload, REPO, ABOUT, { ...options, token: TOKEN });
     gcs.requests.length = 0;
     gcs.failing = 2;
     gcs.cutAfter = [1000, 70_000];
@@ -125,7 +126,7 @@ Deno.test("settings that a manifest does not list are taken from beside it", () 
 
 Deno.test("a checkpoint that is replaced while it is read is read anew", () =>
   withBucket(async (_gcs, options, upload) => {
-    const write = { ...options, token: FAKE_GCS_TOKEN };
+    const write = { ...options, token: TOKEN };
     await uploadToGcs(upload, REPO, ABOUT, write);
     let replaced = false;
     const racing = async (input: string | URL | Request, init?: RequestInit) => {
@@ -154,7 +155,7 @@ Deno.test("what cannot work is refused in words", () =>
     await assert.rejects(resolveGcsModel(REPO, options), { code: "GCS_ACCESS_DENIED" });
     await assert.rejects(uploadToGcs(upload, REPO, ABOUT, options), { code: "GCS_ACCESS_DENIED" });
     gcs.permissions = ["storage.objects.create"];
-    const trusted = { ...options, token: FAKE_GCS_TOKEN };
+    const trusted = { ...options, token: TOKEN };
     await assert.rejects(checkUploadBucket(REPO, trusted), (error: Error) => {
       assert.match(error.message, /lacks storage\.objects\.delete/);
       assert.ok(!error.message.includes(FAKE_GCS_TOKEN));
@@ -179,7 +180,7 @@ Deno.test("what cannot work is refused in words", () =>
 
 Deno.test("aborting ends with the abort's reason", () =>
   withBucket(async (_gcs, options, upload) => {
-    await uploadToGcs(upload, REPO, ABOUT, { ...options, token: FAKE_GCS_TOKEN });
+    await uploadToGcs(upload, REPO, ABOUT, { ...options, token: TOKEN });
     const stop = new AbortController();
     const reason = new Error("enough");
     const onProgress = () => stop.abort(reason);
@@ -187,12 +188,16 @@ Deno.test("aborting ends with the abort's reason", () =>
     await assert.rejects(download, reason);
   }));
 
-Deno.test("the environment names token, service and cache", () => {
+Deno.test("the environment names token, service and cache", async () => {
   const read = (variables: Record<string, string>) => gcsFromEnvironment((n) => variables[n]);
-  assert.deepEqual(
-    read({ HF_HOME: "/hf", GOOGLE_OAUTH_ACCESS_TOKEN: "t\n", STORAGE_EMULATOR_HOST: "h:1/" }),
-    { cacheDirectory: join("/hf", "psyche", "gcs"), token: "t", gcsUrl: "http://h:1" },
-  );
+  const { token, ...rest } = read({
+    HF_HOME: "/hf",
+    GOOGLE_OAUTH_ACCESS_TOKEN: "t\n",
+    GOOGLE_APPLICATION_CREDENTIALS: "/not/asked",
+    STORAGE_EMULATOR_HOST: "h:1/",
+  });
+  assert.deepEqual(rest, { cacheDirectory: join("/hf", "psyche", "gcs"), gcsUrl: "http://h:1" });
+  assert.equal(await token?.(fetch), "t");
   const cacheDirectory = join("/h", ".cache", "psyche", "gcs");
   assert.deepEqual(read({ HOME: "/h" }), { cacheDirectory, token: undefined, gcsUrl: undefined });
 });

@@ -3,15 +3,9 @@ import { join } from "node:path";
 import { PsycheError } from "../../error.ts";
 import type { GcsRepo } from "../../protocol/coordinator_state.ts";
 import { withRetries } from "../data/retries.ts";
-import {
-  bucketUrl,
-  GCS_TOKEN_VARIABLE,
-  type GcsAccess,
-  gcsDocument,
-  gcsRequest,
-  uploadUrl,
-} from "./gcs_access.ts";
+import { bucketUrl, type GcsAccess, gcsDocument, gcsRequest, uploadUrl } from "./gcs_access.ts";
 import { checkName, gcsName, objectName } from "./gcs_download.ts";
+import { GCS_KEY_FILE_VARIABLE, GCS_TOKEN_VARIABLE } from "./gcs_token.ts";
 import { formatManifest, type GcsFile, type GcsManifest, MANIFEST } from "./gcs_manifest.ts";
 
 export interface GcsUploadOptions extends GcsAccess {
@@ -112,6 +106,9 @@ function requireToken(repo: GcsRepo, { token }: GcsAccess): void {
   if (token !== undefined) return;
   throw new PsycheError(
     "GCS_ACCESS_DENIED",
-    `Uploading to ${gcsName(repo)} needs an access token; set ${GCS_TOKEN_VARIABLE} to one.`,
+    `Uploading to ${
+      gcsName(repo)
+    } needs an account; set ${GCS_KEY_FILE_VARIABLE} to its key file, ` +
+      `or ${GCS_TOKEN_VARIABLE} to an access token.`,
   );
 }
