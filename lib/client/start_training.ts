@@ -126,7 +126,7 @@ export async function startTraining(
       addresses: network.addresses,
       threads: options.threads,
     });
-    const data = await openTrainingData({ state, p2pSecret, hub, fetch, emit }, signal);
+    const data = await openTrainingData({ state, p2pSecret, hub, gcs, fetch, emit }, signal);
     const client = new TrainingClient({
       identity: { signer, p2pIdentity: network.publicKey },
       chain,

@@ -5,6 +5,7 @@ import type { CoordinatorState } from "../protocol/coordinator_state.ts";
 import { dataSpan } from "../protocol/data_span.ts";
 import { createProvider } from "../trainer/data/create_provider.ts";
 import type { DataProvider } from "../trainer/data/data_provider.ts";
+import type { GcsSettings } from "../trainer/gcs/gcs_access.ts";
 import type { HubOptions } from "../trainer/hub/hub_download.ts";
 
 export interface TrainingDataOptions {
@@ -12,6 +13,8 @@ export interface TrainingDataOptions {
   /** 32-byte ed25519 seed by which a data server knows this client. */
   p2pSecret: Uint8Array;
   hub: HubOptions;
+  /** Where buckets are listed, when not at the public service. */
+  gcs: Pick<GcsSettings, "gcsUrl">;
   fetch: typeof fetch;
   emit: EventSink;
 }
@@ -23,13 +26,14 @@ export interface TrainingDataOptions {
  * @throws PsycheError what `createProvider` throws
  */
 export async function openTrainingData(
-  { state, p2pSecret, hub, fetch, emit }: TrainingDataOptions,
+  { state, p2pSecret, hub, gcs, fetch, emit }: TrainingDataOptions,
   signal: AbortSignal,
 ): Promise<DataProvider> {
   const { model, runId } = state;
   const data = await createProvider(model.dataLocation, model.maxSeqLen, {
     fetch,
     hub,
+    gcsUrl: gcs.gcsUrl,
     signal,
     client: { runId, ...createSigner(p2pSecret) },
     onRetry: ({ message }, retry) =>

@@ -28,6 +28,7 @@ async function open(state: CoordinatorState, fetched: typeof fetch = fetch) {
     state,
     p2pSecret: new Uint8Array(32),
     hub: { fetch: fetched, cacheDirectory: "/nowhere" },
+    gcs: {},
     fetch: fetched,
     emit: (event) => events.push(event),
   }, new AbortController().signal);

@@ -17,7 +17,7 @@ const MAX_FILES = 100_000;
 /** A page holds up to 1000 objects. */
 const MAX_PAGES = 1000;
 const MAX_LISTING_BYTES = 64 * 2 ** 20;
-const GCS_API = "https://storage.googleapis.com/storage/v1/b/";
+const GCS_URL = "https://storage.googleapis.com";
 
 /**
  * The files of a location in order, with their sizes (HEAD requests, three at a time; for a bucket
@@ -69,7 +69,8 @@ async function listBucket(
       fields: "items(name,size,mediaLink),nextPageToken",
       ...(pageToken === "" ? {} : { pageToken }),
     });
-    const url = `${GCS_API}${encodeURIComponent(bucketName)}/o?${query}`;
+    const bucket = `${options.gcsUrl ?? GCS_URL}/storage/v1/b/${encodeURIComponent(bucketName)}`;
+    const url = `${bucket}/o?${query}`;
     const page = listingPage(await jsonDocument(url, MAX_LISTING_BYTES, options, signal));
     if (page === null || files.length > MAX_FILES || pages === MAX_PAGES) {
       throw invalidBucket(bucketName, page === null ? "answers with no listing" : "is too large");

@@ -7,6 +7,8 @@ export interface HttpOptions {
   fetch: typeof fetch;
   /** Limit for one whole request. Default 5000 (docs/protocol/training-math.md section 6.4). */
   timeoutMs?: number;
+  /** Google Cloud Storage, where buckets are listed. Default: the public service. */
+  gcsUrl?: string;
 }
 
 /** Size of a file by a HEAD request, in bytes. */

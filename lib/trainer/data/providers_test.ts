@@ -160,6 +160,35 @@ Deno.test("a bucket is listed page by page and sorted by URL", async () => {
   );
 });
 
+Deno.test("a bucket on a server: listed over two pages, then read by ranges", () => {
+  const files = { "/m/a.bin": tokenFile(0, 13), "/m/b.bin": tokenFile(100, 13) };
+  const listing = (request: Request) => {
+    const { pathname, searchParams, origin } = new URL(request.url);
+    if (pathname !== "/storage/v1/b/my%20bucket/o") return undefined;
+    assert.equal(searchParams.get("prefix"), "d/");
+    const second = searchParams.get("pageToken") === "2";
+    const item = (name: string) => ({
+      name: `d/${name}.bin`,
+      size: "26",
+      mediaLink: `${origin}/m/${name}.bin?generation=7&alt=media`,
+    });
+    return Response.json(
+      second ? { items: [item("a")] } : { items: [item("b")], nextPageToken: "2" },
+    );
+  };
+  return withServer(files, async ({ origin, log }) => {
+    const location = { kind: "Gcp", bucketName: "my bucket", filterDirectory: "d/" } as const;
+    const provider = await createProvider(http(location), 4, { ...quick, gcsUrl: origin });
+    assert.equal(provider.sequences, 4);
+    assert.deepEqual(rows(await provider.read({ start: 0n, end: 3n }), 4), [0, 4, 100, 104]);
+    // Sizes came with the listing: no HEAD.
+    assert.deepEqual(log.slice(2).sort(), [
+      "GET /m/a.bin bytes=0-15",
+      "GET /m/b.bin bytes=0-15",
+    ]);
+  }, listing);
+});
+
 Deno.test("failing requests are repeated, then reported", async () => {
   const files = { "/t.bin": tokenFile(0, 45) };
   const outage = (_: Request, nth: number) =>
