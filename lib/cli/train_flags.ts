@@ -12,7 +12,6 @@ import {
   type Values,
 } from "./flag.ts";
 import { MAX_DATA_PARALLELISM, parseDeviceList } from "../trainer/runtime/device_text.ts";
-import type { EvalTask } from "../trainer/eval/eval_task.ts";
 import { findTasks } from "../trainer/eval/eval_tasks.ts";
 import type { DeviceChoice } from "../trainer/trainer.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, RUN_ID_FLAG } from "./flag_sets.ts";
@@ -40,10 +39,10 @@ const device: Flag<DeviceChoice[]> = {
   parse: parseDeviceList,
 };
 
-const evalTasks: Flag<EvalTask[] | undefined> = {
+const evalTasks: Flag<string[] | undefined> = {
   summary: "evaluation tasks to run while there is nothing to train, comma separated",
   placeholder: "<names>",
-  parse: findTasks,
+  parse: (list) => findTasks(list).map(({ name }) => name),
 };
 
 export const TRAIN_FLAGS = {

@@ -1,14 +1,15 @@
 /** What a client evaluates beside training, found and checked before it joins. */
 import type { EventSink } from "../events/event.ts";
 import { evalDirectory } from "../trainer/eval/eval_directory.ts";
-import type { EvalTask } from "../trainer/eval/eval_task.ts";
+import { findTasks } from "../trainer/eval/eval_tasks.ts";
 import { type LoadedTask, loadTask } from "../trainer/eval/load_task.ts";
 import type { HubOptions } from "../trainer/hub/hub_download.ts";
 import { IdleEvaluation } from "./idle_evaluation.ts";
 import { PromptTask } from "./prompt_task.ts";
 
 export interface EvaluationSettings {
-  tasks: readonly EvalTask[];
+  /** Names, as `findTasks` takes them. */
+  tasks: readonly string[];
   /** Documents of each task, from the beginning. Default: all. */
   maxDocuments?: number;
   /** Chooses the solved examples. */
@@ -21,7 +22,8 @@ export interface EvaluationSettings {
 
 /**
  * @returns undefined when nothing is to be evaluated
- * @throws PsycheError `DATA_UNAVAILABLE`, `DATA_COLUMN_INVALID`, and as `resolveDatasetDirectory`
+ * @throws PsycheError `EVAL_TASK_UNKNOWN`, `DATA_UNAVAILABLE`, `DATA_COLUMN_INVALID`, and as
+ *   `resolveDatasetDirectory`
  */
 export async function openIdleEvaluation(
   { tasks, maxDocuments, seed, dataDirectory, promptTask }: EvaluationSettings,
@@ -30,7 +32,7 @@ export async function openIdleEvaluation(
   signal: AbortSignal,
 ): Promise<IdleEvaluation | undefined> {
   const loaded: LoadedTask[] = [];
-  for (const task of tasks) {
+  for (const task of findTasks(tasks.join(","))) {
     const directory = await evalDirectory(task, dataDirectory, { ...hub, signal });
     loaded.push(await loadTask(task, { directory, maxDocuments, seed, signal }));
   }
