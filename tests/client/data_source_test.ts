@@ -1,10 +1,13 @@
 /**
- * Clients whose data source is slow or fails; docs/protocol/client-lifecycle.md section 7.3. Who trains
- * nothing in a round is reported by the others as for any other reason, and joins the next epoch.
+ * What comes from a client's data source, and sources that are slow or fail;
+ * docs/protocol/client-lifecycle.md section 7.3. Who trains nothing in a round is reported by the
+ * others as for any other reason, and joins the next epoch.
  */
 import assert from "node:assert/strict";
 import { PsycheError } from "../../lib/error.ts";
+import type { TrainRequest } from "../../lib/trainer/trainer.ts";
 import { NUMBERED, SimulatedRun } from "./simulated_run.ts";
+import { SimulatedTrainer } from "./simulated_trainer.ts";
 
 const LIMIT = 40_000;
 const SEED = crypto.getRandomValues(new Uint16Array(1))[0];
@@ -71,4 +74,34 @@ Deno.test("data that can never be read end the client, with the reason", async (
     },
   });
   await assert.rejects(run.clients[0].ended, { code: "TOKEN_OUT_OF_RANGE" });
+});
+
+Deno.test("labels, positions and packed lengths come to the trainer as the source gave them", async () => {
+  const given = {
+    labels: Int32Array.of(-100, 3),
+    positionIds: Int32Array.of(0, 7),
+    sequenceLengths: [[1], [1]],
+  };
+  const requests: TrainRequest[] = [];
+  const { train } = SimulatedTrainer.prototype;
+  SimulatedTrainer.prototype.train = function (request, signal) {
+    requests.push(request);
+    return train.call(this, request, signal);
+  };
+  try {
+    const run = new SimulatedRun({
+      seed: SEED,
+      clients: 1,
+      totalSteps: 5,
+      data: { read: async (batch) => ({ ...await NUMBERED.read(batch), ...given }) },
+    });
+    assert.deepEqual(await run.finish(LIMIT), ["finished"]);
+  } finally {
+    SimulatedTrainer.prototype.train = train;
+  }
+  assert.ok(requests.length >= 4);
+  for (const { labels, positionIds, sequenceLengths, tokens, batch } of requests) {
+    assert.deepEqual({ labels, positionIds, sequenceLengths }, given);
+    assert.equal(tokens.length, batch);
+  }
 });
