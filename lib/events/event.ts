@@ -25,7 +25,7 @@ export type ClientEvent =
     type: "model_loaded";
     source: string;
     parameters: number;
-    /** cpu, cuda or webgpu. */
+    /** cpu, cuda, cuda:N or webgpu; of several data-parallel ranks one each, with commas. */
     device: string;
     weights_sha256: string;
   }
