@@ -36,6 +36,12 @@ export class ContainerClient {
     return events.filter((event): event is Extract<TimedEvent, { type: T }> => event.type === type);
   }
 
+  /** Its words to people: what it says beside its events. */
+  async words(): Promise<string> {
+    const { stderr } = await new Deno.Command("docker", { args: ["logs", this.name] }).output();
+    return new TextDecoder().decode(stderr);
+  }
+
   /** Its wallet, base58; undefined before its first event. */
   async wallet(): Promise<string | undefined> {
     return (await this.events())[0]?.client;

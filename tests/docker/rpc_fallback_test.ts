@@ -16,12 +16,13 @@ Deno.test({
     });
     const everybody = () => Promise.all(network.clients.map((client) => client.events()));
     const cut = async (service: string, steps: number) => {
-      const { step, epoch } = network.state.progress;
+      const { step } = network.state.progress;
       await dockerOutput(["stop", "--time", "5", network.service(service)]);
       await network.until(
         "steps without it",
         120,
-        ({ progress }) => progress.step >= step + steps && progress.epoch >= epoch,
+        ({ progress, epochState }) =>
+          progress.step >= step + steps && epochState.clients.length === 2,
       );
       await dockerOutput(["start", network.service(service)]);
     };
@@ -36,6 +37,9 @@ Deno.test({
       const events = await everybody();
       assertLossesFall(events);
       assert.ok(agreement(events) >= 6);
+      for (const client of network.clients) {
+        assert.match(await client.words(), /rpc-proxy-1:8899\S* failed .* asking \S*rpc-proxy-2/);
+      }
     });
   },
 });

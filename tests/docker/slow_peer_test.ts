@@ -15,6 +15,7 @@ Deno.test({
     const [old] = network.clients;
 
     await t.step("4: before the chain reaches the epoch after the next", async () => {
+      await network.until("a round", 120, ({ runState }) => runState === RunState.RoundTrain);
       const newcomer = await network.addClient();
       await network.until(
         "a round while it waits",
