@@ -45,7 +45,7 @@ export const command = defineCommand({
         gpu: gpus > 0 ? "all" : undefined,
         remove: true,
       }),
-      { environment: given },
+      { environment: given, isResult: !output.json },
     );
     output.result({ run_id: env.RUN_ID }, [`left run ${env.RUN_ID}`]);
   },

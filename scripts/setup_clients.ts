@@ -1,15 +1,14 @@
 /** Builds the test client's image and starts clients of it. */
 import { defineCommand } from "../lib/cli/command.ts";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
-import { commandLine } from "../lib/cli/command_line.ts";
 import { addressCheck, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
 import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
 import { readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
 import { requireEngine } from "../lib/container/docker.ts";
-import { runChild } from "../lib/container/run_child.ts";
-import { PsycheError } from "../lib/error.ts";
+import { startedLine } from "../lib/container/start_fleet.ts";
+import { startTestClients } from "../lib/container/test_clients.ts";
 
 export const command = defineCommand({
   name: "setup_clients",
@@ -18,7 +17,7 @@ export const command = defineCommand({
   flags: { ...IMAGE_FLAGS, ...CLIENT_ENV_FLAG },
   arguments: [NUM_CLIENTS],
   check: (_, [count]) => clientCount(count).problems,
-  async run({ settings, origins, positional, output, signal }) {
+  async run({ settings, origins, positional, output, runtime, signal }) {
     const { clients } = clientCount(positional[0]);
     const env = await readClientEnv({ path: settings.envFile });
     refuseLoopback(env, settings.envFile);
@@ -29,17 +28,9 @@ export const command = defineCommand({
       : env.RPC.replace("//host.docker.internal", "//127.0.0.1");
     await confirmAddresses(addressCheck({ ...settings, rpc }), signal);
     await buildImage("psyche-test-client", { ...settings, signal });
-    const args = commandLine("train-multiple-gpu-localnet", [
-      String(clients),
-      ...["--env-file", settings.envFile],
-    ]);
-    const code = await runChild(Deno.execPath(), args, signal);
-    if (code !== 0) {
-      throw new PsycheError("CLIENTS_NOT_STARTED", "Not all clients were started; see above.", {
-        exitCode: code,
-      });
-    }
-    output.result({ clients }, ["follow one with: docker logs -f psyche-test-client-1"]);
+    const useGpu = runtime.environment("USE_GPU");
+    const containers = await startTestClients(clients, { env, useGpu, say: output.say, signal });
+    output.result({ containers }, [startedLine(containers, env.RUN_ID)]);
   },
 });
 

@@ -6,7 +6,7 @@ import { runCommand } from "../lib/cli/run_command.ts";
 import { hostFile, readClientEnv } from "../lib/container/client_env.ts";
 import { requireEngine } from "../lib/container/docker.ts";
 import { fleetWallets } from "../lib/container/fleet_wallets.ts";
-import { startFleet } from "../lib/container/start_fleet.ts";
+import { startedLine, startFleet } from "../lib/container/start_fleet.ts";
 
 export const command = defineCommand({
   name: "train-multiple-gpu-devnet",
@@ -31,9 +31,7 @@ export const command = defineCommand({
     })));
     const useGpu = runtime.environment("USE_GPU");
     const containers = await startFleet(members, { env, useGpu, say: output.say, signal });
-    output.result({ containers }, [
-      `${clients} clients train run ${env.RUN_ID}`,
-    ]);
+    output.result({ containers }, [startedLine(containers, env.RUN_ID)]);
   },
 });
 

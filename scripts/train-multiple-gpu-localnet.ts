@@ -5,7 +5,8 @@ import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
 import { requireEngine } from "../lib/container/docker.ts";
-import { startFleet } from "../lib/container/start_fleet.ts";
+import { startedLine } from "../lib/container/start_fleet.ts";
+import { startTestClients } from "../lib/container/test_clients.ts";
 
 export const command = defineCommand({
   name: "train-multiple-gpu-localnet",
@@ -22,17 +23,9 @@ export const command = defineCommand({
     const env = await readClientEnv({ path: settings.envFile });
     refuseLoopback(env, settings.envFile);
     await requireEngine({ signal });
-    const members = Array.from({ length: clients }, (_, i) => ({
-      name: `psyche-test-client-${i + 1}`,
-      image: "psyche-test-client",
-      command: ["train"],
-      network: "bridge" as const,
-    }));
     const useGpu = runtime.environment("USE_GPU");
-    const containers = await startFleet(members, { env, useGpu, say: output.say, signal });
-    output.result({ containers }, [
-      `${clients} clients train run ${env.RUN_ID}`,
-    ]);
+    const containers = await startTestClients(clients, { env, useGpu, say: output.say, signal });
+    output.result({ containers }, [startedLine(containers, env.RUN_ID)]);
   },
 });
 

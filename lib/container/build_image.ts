@@ -12,11 +12,11 @@ export type ClientImage = "psyche-client" | "psyche-test-client";
  * @throws PsycheError `ADDRESSES_NOT_CONFIRMED` after any answer but yes
  */
 export async function confirmAddresses(args: string[], signal: AbortSignal): Promise<void> {
-  const code = await runChild(Deno.execPath(), args, signal);
+  const code = await runChild(Deno.execPath(), args, signal, { isTalk: true });
   if (code === 0) return;
   throw new PsycheError(
     "ADDRESSES_NOT_CONFIRMED",
-    "The program addresses were not confirmed, so nothing was built or started.",
+    "The program addresses were not confirmed (see above), so nothing was built or started.",
     { exitCode: code },
   );
 }

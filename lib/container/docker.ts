@@ -1,5 +1,6 @@
 /** The Docker command line. Used by scripts and tests; the engine itself is never talked to directly. */
 import { PsycheError } from "../error.ts";
+import { statusWithTalk } from "./run_child.ts";
 
 export interface DockerOptions {
   /** Added to the environment of the docker command. */
@@ -10,16 +11,23 @@ export interface DockerOptions {
 /**
  * Runs `docker` with this process's terminal.
  *
+ * @param options.isResult its standard output is the command's result; otherwise it is talk, which goes
+ *   to standard error
  * @throws PsycheError `DOCKER_MISSING`, `DOCKER_FAILED` (exits with docker's code)
  */
-export async function docker(args: string[], options: DockerOptions = {}): Promise<void> {
-  const { code } = await spawn(args, options, "inherit").status;
+export async function docker(
+  args: string[],
+  { isResult = false, ...options }: DockerOptions & { isResult?: boolean } = {},
+): Promise<void> {
+  const stdio = { stdin: "inherit", stdout: isResult ? "inherit" : "piped", stderr: "inherit" };
+  const child = spawn(args, options, stdio as Stdio);
+  const { code } = await (isResult ? child.status : statusWithTalk(child));
   if (code !== 0) throw failed(args, code, "");
 }
 
 /** The same, to what it writes on standard output, trimmed. */
 export async function dockerOutput(args: string[], options: DockerOptions = {}): Promise<string> {
-  const { code, stdout, stderr } = await spawn(args, options, "piped").output();
+  const { code, stdout, stderr } = await spawn(args, options, PIPED).output();
   const decoder = new TextDecoder();
   if (code !== 0) throw failed(args, code, decoder.decode(stderr));
   return decoder.decode(stdout).trim();
@@ -57,16 +65,17 @@ export async function gpuCount(useGpu: string | undefined): Promise<number> {
   }
 }
 
-function spawn(args: string[], options: DockerOptions, stdio: "inherit" | "piped") {
+type Stdio = Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">;
+const PIPED: Stdio = { stdin: "null", stdout: "piped", stderr: "piped" };
+
+function spawn(args: string[], options: DockerOptions, stdio: Stdio) {
   options.signal?.throwIfAborted();
   try {
     return new Deno.Command("docker", {
       args,
       env: options.environment,
       signal: options.signal,
-      stdin: stdio === "inherit" ? "inherit" : "null",
-      stdout: stdio,
-      stderr: stdio,
+      ...stdio,
     }).spawn();
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;

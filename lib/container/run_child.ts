@@ -1,18 +1,29 @@
 /** A limit after which a child that was asked to end is killed; a client's checkpoint has to fit in. */
 const STOP_MILLISECONDS = 30_000;
 
+/** The status of a child, whose piped standard output goes to the standard error of this process. */
+export async function statusWithTalk(child: Deno.ChildProcess): Promise<Deno.CommandStatus> {
+  const talk = child.stdout.pipeTo(Deno.stderr.writable, { preventClose: true }).catch(() => {});
+  const status = await child.status;
+  await talk;
+  return status;
+}
+
 /**
  * Runs a program with the terminal of this one, to its exit code. An abort is passed on as SIGTERM.
+ *
+ * @param options.isTalk its standard output is no result, and goes to standard error
  */
 export async function runChild(
   command: string,
   args: string[],
   signal: AbortSignal,
+  { isTalk = false }: { isTalk?: boolean } = {},
 ): Promise<number> {
   const child = new Deno.Command(command, {
     args,
     stdin: "inherit",
-    stdout: "inherit",
+    stdout: isTalk ? "piped" : "inherit",
     stderr: "inherit",
   }).spawn();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -29,7 +40,7 @@ export async function runChild(
   };
   if (signal.aborted) stop();
   signal.addEventListener("abort", stop, { once: true });
-  const { code } = await child.status;
+  const { code } = await (isTalk ? statusWithTalk(child) : child.status);
   signal.removeEventListener("abort", stop);
   clearTimeout(timer);
   return code;

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { PsycheError } from "../error.ts";
 import { type ClientContainer, runArguments } from "./client_container.ts";
 import { type ClientEnv, containerEnv } from "./client_env.ts";
-import { docker, dockerOutput, gpuCount } from "./docker.ts";
+import { dockerOutput, gpuCount } from "./docker.ts";
 
 /** @throws PsycheError `GPUS_TOO_FEW` when there are GPUs, but not one for each client */
 export function gpuOf(index: number, count: number, gpus: number): number | undefined {
@@ -50,10 +50,17 @@ export async function startFleet(members: FleetMember[], options: FleetOptions):
     const { name } = member;
     const container = { ...member, env, gpu: gpuOf(i, count, gpus), detached: true };
     await dockerOutput(["rm", "--force", name], { signal }).catch(ignoreMissing);
-    await docker(runArguments(container), { environment: env, signal });
-    say(`${name} trains ${where}`);
+    // Standard output belongs to the result; this prints the container's id.
+    await dockerOutput(runArguments(container), { environment: env, signal });
+    say(`${name} started ${where}`);
   }
   return members.map(({ name }) => name);
+}
+
+/** What a user wants to know after it. */
+export function startedLine(containers: string[], runId: string): string {
+  return `${containers.length} clients started for run ${runId}; ` +
+    `follow one with: docker logs -f ${containers[0]}`;
 }
 
 function ignoreMissing(error: unknown) {
