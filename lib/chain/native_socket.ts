@@ -11,6 +11,9 @@ const CLOSED_BY_NODE = 4010;
 /** RFC 6455 section 7.4.1: all is done. */
 const NORMAL = 1000;
 
+/** Not the library's `EventListener`: packages bring along another type of that name. */
+type Listener = (event: Event) => void;
+
 export interface NativeSocketOptions {
   /** A longer message closes the socket unread. */
   maxMessageBytes: number;
@@ -32,7 +35,7 @@ export class NativeSocket {
   }
 
   addEventListener(type: string, listener: (event: never) => void): void {
-    this.#socket.addEventListener(type, this.#guarded(type, listener as EventListener));
+    this.#socket.addEventListener(type, this.#guarded(type, listener as Listener) as EventListener);
   }
 
   /** `rpc-websockets` registers a call only inside the callback, so it must run before any answer can. */
@@ -56,7 +59,7 @@ export class NativeSocket {
     this.#socket.close(code, reason);
   }
 
-  #guarded(type: string, listener: EventListener): EventListener {
+  #guarded(type: string, listener: Listener): Listener {
     if (type === "message") {
       return (event) => {
         if (lengthOf((event as MessageEvent).data) <= this.#options.maxMessageBytes) {
