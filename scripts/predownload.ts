@@ -12,7 +12,7 @@ import { findTasks } from "../lib/trainer/eval/eval_tasks.ts";
 
 export const command = defineCommand({
   name: "predownload",
-  summary: "Downloads model, data and evaluation data of a run into the Hugging Face cache.",
+  summary: "Downloads model, data and evaluation data of a run into the caches on the disk.",
   examples: [
     ["deno task predownload --run-id test", "the model, and data that are a data set of the Hub"],
     ["deno task predownload --run-id test --rpc devnet --eval-tasks arc_easy,piqa", "and tasks"],

@@ -36,6 +36,7 @@ export class Checkpointer {
   readonly #ending = new AbortController();
   /** Uploads, one after the other. */
   #uploads: Promise<void> = Promise.resolve();
+  #unfinished = 0;
   #newest = -1;
   /** Directories that this process wrote, oldest first. */
   readonly #written: string[] = [];
@@ -68,11 +69,16 @@ export class Checkpointer {
     });
     if (!saved) return;
     this.#newest = subject.step;
-    this.#uploads = this.#uploads.then(() => this.#finish(path, subject));
+    this.#unfinished++;
+    this.#uploads = this.#uploads.then(() => this.#finish(path, subject))
+      .finally(() => this.#unfinished--);
   }
 
   /** Waits for uploads, but no longer for a moment in which the chain would take a checkpoint. */
   async close(): Promise<void> {
+    if (this.#unfinished > 0 && this.#options.target !== null && !this.#ending.signal.aborted) {
+      this.#options.emit({ type: "waiting", reason: "a checkpoint is still on its way to others" });
+    }
     this.#ending.abort();
     await this.#uploads;
   }

@@ -173,11 +173,14 @@ Deno.test("an upload that takes longer than epochs does not hold them up, and go
       }),
     });
     for (const step of [2, 3, 4]) await checkpointer.save(trainerWith(step), stateAt(step));
+    const closed = checkpointer.close();
     slow.resolve();
-    await checkpointer.close();
+    await closed;
     assert.deepEqual(uploaded, [1, 3]);
     assert.equal(recorded.length, 2);
     assert.deepEqual(names(), ["test-step1", "test-step2", "test-step3"]);
+    // Whoever stops the client is told what it waits for.
+    assert.equal(events.filter((event) => event.type === "waiting").length, 1);
     const skipped = events.filter((event) => event.type === "warning");
     assert.deepEqual(skipped.map(({ code }) => code), ["CHECKPOINT_SKIPPED"]);
   }));
