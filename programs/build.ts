@@ -12,41 +12,51 @@ import { linkSbpf } from "./sbpf_linker.ts";
 export const PROGRAMS = ["authorizer", "coordinator", "treasurer", "placeholder"] as const;
 
 /** Packages of Debian 12 (security updates) that hold the tools. */
-export const TOOLCHAIN_PACKAGES = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22"] as const;
+export const TOOLCHAIN_PACKAGES = [
+  ...["rustc-web", "cargo-web", "rust-web-src", "llvm-22", "lld-22"] as const,
+];
 
 // By their full path: another Rust, without the library sources, may stand first in PATH.
-const CARGO = "/usr/bin/cargo";
-const RUSTC = "/usr/bin/rustc";
-const LLVM = "/usr/lib/llvm-22/bin/";
+export const CARGO = "/usr/bin/cargo";
+export const RUSTC = "/usr/bin/rustc";
+export const LLVM = "/usr/lib/llvm-22/bin/";
 const TARGET = "bpfel-unknown-none";
 
 /** What `checksums.json` records. */
 export interface Checksums {
   /** What each tool says its version is, and the versions of the Debian packages. */
   toolchain: Record<string, string>;
-  /** SHA-256 of each program file, in hexadecimal. */
+  /** SHA-256 of each built file, in hexadecimal. */
   sha256: Record<string, string>;
 }
 
 /** Where sources are read and built files go. */
 export interface BuildFolders {
-  /** The folder with `Cargo.toml`. */
+  /** The folder with the programs' `Cargo.toml`. */
   sources: string;
+  /** The folder with the kernels' `Cargo.toml`. */
+  kernels: string;
   /** Cargo's target folder. */
   target: string;
 }
 
-export type BuiltPrograms = Map<string, Uint8Array>;
+/** Bytes by the name of the file. */
+export type BuiltFiles = Map<string, Uint8Array>;
+
+/** Where a built file is committed. */
+export function committedPath({ sources, kernels }: BuildFolders, file: string): string {
+  return `${file.endsWith(".so") ? sources : kernels}/${file}`;
+}
 
 /**
- * Builds all programs and returns their bytes by name; writes only below `folders.target`.
+ * Builds all programs and returns their files; writes only below `folders.target`.
  *
  * @throws PsycheError `TOOLCHAIN_MISSING`, `PROGRAM_BUILD_FAILED`, `PROGRAM_LINK_FAILED`.
  */
 export async function buildPrograms(
   folders: BuildFolders,
   signal: AbortSignal,
-): Promise<BuiltPrograms> {
+): Promise<BuiltFiles> {
   const { sources, target } = folders;
   await run(CARGO, [
     "build",
@@ -68,10 +78,10 @@ export async function buildPrograms(
       CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER: `${sources}/collect_object.sh`,
     },
   });
-  const built: BuiltPrograms = new Map();
+  const built: BuiltFiles = new Map();
   for (const name of PROGRAMS) {
     const stem = `${target}/${TARGET}/release/libpsyche_${name}`;
-    built.set(name, linkSbpf(await compile(stem, signal)));
+    built.set(`${name}.so`, linkSbpf(await compile(stem, signal)));
   }
   return built;
 }
@@ -96,8 +106,8 @@ async function compile(stem: string, signal: AbortSignal): Promise<Uint8Array> {
   return await Deno.readFile(`${stem}.o`);
 }
 
-/** The versions of the tools and the hashes of built programs. */
-export async function checksumsOf(built: BuiltPrograms, signal: AbortSignal): Promise<Checksums> {
+/** The versions of the tools and the hashes of built files. */
+export async function checksumsOf(built: BuiltFiles, signal: AbortSignal): Promise<Checksums> {
   const version = async (program: string, pattern: RegExp) =>
     (await run(program, ["--version"], { signal })).match(pattern)?.[0].trim() ?? "unknown";
   return {
@@ -108,10 +118,7 @@ export async function checksumsOf(built: BuiltPrograms, signal: AbortSignal): Pr
       ...await packageVersions(signal),
     },
     sha256: Object.fromEntries(
-      [...built].map(([name, bytes]) => [
-        `${name}.so`,
-        createHash("sha256").update(bytes).digest("hex"),
-      ]),
+      [...built].map(([file, bytes]) => [file, createHash("sha256").update(bytes).digest("hex")]),
     ),
   };
 }
@@ -136,7 +143,12 @@ export async function installToolchain(signal: AbortSignal): Promise<void> {
   await run("apt-get", ["install", "-y", "--no-install-recommends", ...packages], options);
 }
 
-async function run(
+/**
+ * Runs a tool and returns what it prints.
+ *
+ * @throws PsycheError `TOOLCHAIN_MISSING`, `PROGRAM_BUILD_FAILED`
+ */
+export async function run(
   program: string,
   args: string[],
   options: { signal: AbortSignal; cwd?: string; env?: Record<string, string> },

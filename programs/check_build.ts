@@ -1,9 +1,10 @@
 /**
- * Compares a build with the committed programs: byte by byte, and where other tools give other bytes,
- * by what the programs do.
+ * Compares a build with the committed files: byte by byte, and where other tools give other bytes, by
+ * what the programs and kernels do.
  */
+import { cp } from "node:fs/promises";
 import { PsycheError } from "../lib/error.ts";
-import type { BuildFolders, BuiltPrograms, Checksums } from "./build.ts";
+import { type BuildFolders, type BuiltFiles, type Checksums, committedPath } from "./build.ts";
 
 /** Random cases of the fuzz test, which the byte comparison does not need at all. */
 const FUZZ_CASES = "20000";
@@ -16,17 +17,16 @@ export interface Comparison {
   otherTools: string[];
 }
 
-/** Compares built programs with the committed `.so` files and the recorded hashes. */
+/** Compares built files with the committed ones and the recorded hashes. */
 export async function compareBuild(
-  { sources }: BuildFolders,
-  built: BuiltPrograms,
+  folders: BuildFolders,
+  built: BuiltFiles,
   recorded: Checksums,
   found: Checksums,
 ): Promise<Comparison> {
   const different: string[] = [];
-  for (const [name, bytes] of built) {
-    const file = `${name}.so`;
-    const committed = await Deno.readFile(`${sources}/${file}`);
+  for (const [file, bytes] of built) {
+    const committed = await Deno.readFile(committedPath(folders, file));
     const same = committed.length === bytes.length &&
       committed.every((byte, i) => byte === bytes[i]) &&
       recorded.sha256[file] === found.sha256[file];
@@ -39,24 +39,48 @@ export async function compareBuild(
 }
 
 /**
- * Runs the tests of the programs against built files instead of the committed ones.
+ * Runs the tests of the programs, and those of the kernels, against built files instead of the committed
+ * ones.
  *
  * @throws PsycheError `PROGRAMS_MISBEHAVE` when a test fails
  */
 export async function testBuild(
   { sources, target }: BuildFolders,
-  built: BuiltPrograms,
+  built: BuiltFiles,
   signal: AbortSignal,
 ): Promise<void> {
   const folder = `${target}/rebuilt`;
   await Deno.mkdir(folder, { recursive: true });
-  for (const [name, bytes] of built) await Deno.writeFile(`${folder}/${name}.so`, bytes);
-  const tests = `${sources}/../tests/programs`;
+  for (const [file, bytes] of built) await Deno.writeFile(`${folder}/${file}`, bytes);
+  const root = `${sources}/..`;
+  const tests = `${root}/tests/programs`;
+  // The one test left out is that the committed files have the recorded hashes.
+  await test([`--ignore=${tests}/checksums_test.ts`, tests], root, signal, {
+    PSYCHE_PROGRAMS_FOLDER: folder,
+    PSYCHE_FUZZ_CASES: FUZZ_CASES,
+  });
+  // The kernels are read from beside their callers, so the trainer is tested as a copy.
+  const copy = await Deno.makeTempDir({ dir: root, prefix: ".rebuilt-" });
+  try {
+    await cp(`${root}/lib`, `${copy}/lib`, { recursive: true });
+    await cp(`${folder}/kernels.wasm`, `${copy}/lib/trainer/kernels/kernels.wasm`);
+    const parts = ["kernels", "distro"].map((part) => `${copy}/lib/trainer/${part}`);
+    await test(["--config", `${root}/deno.json`, ...parts], root, signal);
+  } finally {
+    await Deno.remove(copy, { recursive: true });
+  }
+}
+
+async function test(
+  args: string[],
+  cwd: string,
+  signal: AbortSignal,
+  env?: Record<string, string>,
+): Promise<void> {
   const { success } = await new Deno.Command(Deno.execPath(), {
-    // The one test left out is that the committed files have the recorded hashes.
-    args: ["test", "--allow-all", `--ignore=${tests}/checksums_test.ts`, tests],
-    env: { PSYCHE_PROGRAMS_FOLDER: folder, PSYCHE_FUZZ_CASES: FUZZ_CASES },
-    cwd: `${sources}/..`,
+    args: ["test", "--allow-all", ...args],
+    env,
+    cwd,
     stdout: "inherit",
     stderr: "inherit",
     signal,
@@ -64,6 +88,7 @@ export async function testBuild(
   if (success) return;
   throw new PsycheError(
     "PROGRAMS_MISBEHAVE",
-    "The programs of this build fail the tests above; build with the recorded tool versions, or correct the sources.",
+    "The programs or kernels of this build fail the tests above; build with the recorded tool " +
+      "versions, or correct the sources.",
   );
 }

@@ -6,13 +6,14 @@ Deno.test("a build is compared with the committed bytes, the recorded hashes and
   const sources = await Deno.makeTempDir();
   try {
     await Deno.writeFile(`${sources}/a.so`, Uint8Array.of(1, 2, 3));
-    await Deno.writeFile(`${sources}/b.so`, Uint8Array.of(4, 5));
-    const folders = { sources, target: `${sources}/target` };
+    await Deno.mkdir(`${sources}/kernels`);
+    await Deno.writeFile(`${sources}/kernels/b.wasm`, Uint8Array.of(4, 5));
+    const folders = { sources, kernels: `${sources}/kernels`, target: `${sources}/target` };
     const recorded: Checksums = {
       toolchain: { rustc: "rustc 1", llc: "llc 2" },
-      sha256: { "a.so": "one", "b.so": "two" },
+      sha256: { "a.so": "one", "b.wasm": "two" },
     };
-    const built = new Map([["a", Uint8Array.of(1, 2, 3)], ["b", Uint8Array.of(4, 5)]]);
+    const built = new Map([["a.so", Uint8Array.of(1, 2, 3)], ["b.wasm", Uint8Array.of(4, 5)]]);
     const compare = (change: Partial<Checksums> = {}) =>
       compareBuild(folders, built, recorded, { ...recorded, ...change });
     assert.deepEqual(await compare(), { different: [], otherTools: [] });
@@ -21,12 +22,11 @@ Deno.test("a build is compared with the committed bytes, the recorded hashes and
       different: [],
       otherTools: ["rustc: recorded rustc 1, here rustc 2"],
     });
-    assert.deepEqual((await compare({ sha256: { "a.so": "one", "b.so": "other" } })).different, [
-      "b.so",
-    ]);
-    built.set("a", Uint8Array.of(1, 2, 4));
+    const sha256 = { "a.so": "one", "b.wasm": "other" };
+    assert.deepEqual((await compare({ sha256 })).different, ["b.wasm"]);
+    built.set("a.so", Uint8Array.of(1, 2, 4));
     assert.deepEqual((await compare()).different, ["a.so"]);
-    built.set("a", Uint8Array.of(1, 2));
+    built.set("a.so", Uint8Array.of(1, 2));
     assert.deepEqual((await compare()).different, ["a.so"]);
   } finally {
     await Deno.remove(sources, { recursive: true });

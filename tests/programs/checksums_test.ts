@@ -9,3 +9,9 @@ Deno.test("the committed programs are the ones whose hashes are recorded", () =>
     assert.equal(digest, checksums.sha256[`${name}.so`]);
   }
 });
+
+Deno.test("so are the committed kernels of the trainer", () => {
+  const file = new URL("../../lib/trainer/kernels/kernels.wasm", import.meta.url);
+  const digest = createHash("sha256").update(Deno.readFileSync(file)).digest("hex");
+  assert.equal(digest, checksums.sha256["kernels.wasm"]);
+});
