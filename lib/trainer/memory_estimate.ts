@@ -14,8 +14,8 @@ export interface MemoryEstimate {
 
 /** fp32 arrays as long as the parameters: weights, gradients and their sum over micro batches. */
 const ARRAYS = 3;
-/** Further ones: DisTrO's residuals, exact copy and its graph's blocks; AdamW's two moments. */
-const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 5, AdamW: 2, Dummy: 0 };
+/** Further ones: DisTrO's residuals and the weights looking ahead; AdamW's two moments. */
+const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 2, AdamW: 2, Dummy: 0 };
 /** Runtime, worker and JavaScript heap. */
 const BASE_BYTES = 150e6;
 

@@ -1,0 +1,170 @@
+/** Every kernel against plain loops that say what it computes, bit by bit. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { AdamWMoments } from "./adamw_moments.ts";
+import { addInto, lookAhead, scale, sumOfSquares } from "./elementwise.ts";
+import { weightsFingerprint } from "./fingerprint.ts";
+import { KernelMemory } from "./kernel_memory.ts";
+
+const { fround } = Math;
+/** More than two pieces of every loop, and no whole number of vectors. */
+const LONG = 2 * 16_384 + 7;
+
+/** Arrays of one length: short ones of any numbers, or long ones of a few. */
+const arrays = (count: number) =>
+  fc.oneof(
+    fc.integer({ min: 1, max: 70 }).chain((length) =>
+      fc.array(
+        fc.float32Array({
+          minLength: length,
+          maxLength: length,
+          noNaN: true,
+          noDefaultInfinity: true,
+        }),
+        { minLength: count, maxLength: count },
+      )
+    ),
+    fc.array(fc.float({ min: -2, max: 2, noNaN: true }), { minLength: 7, maxLength: 7 }).map((
+      few,
+    ) =>
+      Array.from(
+        { length: count },
+        (_, a) => Float32Array.from({ length: LONG }, (_, i) => few[(i * (a + 1)) % few.length]),
+      )
+    ),
+  );
+const factor = fc.float({ min: -2, max: 2, noNaN: true });
+const cases = { numRuns: 40 };
+
+Deno.test("look-ahead moves against the sign of the residual, and not at zero", () => {
+  fc.assert(
+    fc.property(arrays(2), factor, ([weights, residual], rate) => {
+      const out = new Float32Array(weights.length);
+      const before = [weights.slice(), residual.slice()];
+      lookAhead(out, weights, residual, rate);
+      assert.deepEqual(
+        out,
+        weights.map((w, i) => w - (Math.sign(residual[i]) * fround(rate) || 0)),
+      );
+      assert.deepEqual([weights, residual], before);
+    }),
+    cases,
+  );
+});
+
+Deno.test("scaling and adding", () => {
+  fc.assert(
+    fc.property(arrays(2), factor, ([a, b], by) => {
+      const sum = a.slice();
+      addInto(sum, b);
+      assert.deepEqual(sum, a.map((x, i) => x + b[i]));
+      const scaled = a.slice();
+      scale(scaled, by);
+      assert.deepEqual(scaled, a.map((x) => x * by));
+    }),
+    cases,
+  );
+});
+
+Deno.test("the sum of squares, also where fp32 would overflow; not finite when an element is not", () => {
+  fc.assert(
+    fc.property(arrays(1), fc.nat(), ([data], at) => {
+      const wanted = data.reduce((sum, x) => sum + x * x, 0);
+      assert.ok(Math.abs(sumOfSquares(data) - wanted) <= 1e-12 * wanted);
+      for (const bad of [NaN, Infinity, -Infinity]) {
+        const broken = data.slice();
+        broken[at % data.length] = bad;
+        assert.ok(!Number.isFinite(sumOfSquares(broken)));
+      }
+    }),
+    cases,
+  );
+});
+
+Deno.test("AdamW in fp32, its moments kept from step to step", () => {
+  const rates = { rate: 0.01, correction: 1.5, eps: 1e-8, keep: 0.999, clip: 0.5 };
+  const numbers = { beta1: 0.9, beta2: 0.95, ...rates };
+  fc.assert(
+    fc.property(arrays(3), ([start, g1, g2]) => {
+      const weights = start.slice();
+      const moments = new AdamWMoments([weights.length]);
+      const [w, m, v] = [start.slice(), ...[0, 0].map(() => new Float32Array(start.length))];
+      const expect = (gradient: Float32Array) => {
+        const f = Object.fromEntries(
+          Object.entries(numbers).map(([name, value]) => [name, fround(value)]),
+        ) as typeof numbers;
+        const [new1, new2] = [fround(1 - numbers.beta1), fround(1 - numbers.beta2)];
+        for (let i = 0; i < w.length; i++) {
+          const g = fround(gradient[i] * f.clip);
+          m[i] = fround(f.beta1 * m[i]) + fround(new1 * g);
+          v[i] = fround(f.beta2 * v[i]) + fround(fround(new2 * g) * g);
+          const size = fround(fround(fround(Math.sqrt(v[i])) * f.correction) + f.eps);
+          w[i] = fround(w[i] * f.keep) - fround(fround(f.rate * m[i]) / size);
+        }
+        assert.deepEqual(weights, w);
+      };
+      for (const gradient of [g1, g2]) {
+        moments.step([weights], [gradient], numbers);
+        expect(gradient);
+      }
+      moments.reset();
+      m.fill(0);
+      v.fill(0);
+      moments.step([weights], [g1], numbers);
+      expect(g1);
+    }),
+    cases,
+  );
+});
+
+Deno.test("the fingerprint depends on every bit and its place", () => {
+  fc.assert(
+    fc.property(arrays(2), fc.nat(), fc.integer({ min: 0, max: 31 }), ([a, b], at, bit) => {
+      const before = weightsFingerprint([a, b]);
+      assert.match(before, /^[0-9a-f]{32}$/);
+      assert.equal(weightsFingerprint([a, b]), before);
+      const bits = new Uint32Array(b.buffer);
+      bits[at % b.length] ^= 1 << bit;
+      assert.notEqual(weightsFingerprint([a, b]), before);
+      bits[at % b.length] ^= 1 << bit;
+      assert.equal(weightsFingerprint([a, b]), before);
+      if (a[0] !== b[0]) assert.notEqual(weightsFingerprint([b, a]), before);
+    }),
+    cases,
+  );
+  const swapped = (i: number, j: number) => {
+    const data = Float32Array.from({ length: 100 }, (_, at) => at);
+    [data[i], data[j]] = [data[j], data[i]];
+    return weightsFingerprint([data]);
+  };
+  // Two places of one lane, and of two.
+  assert.equal(new Set([swapped(0, 0), swapped(1, 17), swapped(1, 2), swapped(33, 49)]).size, 4);
+  // Two signs of one lane must not cancel.
+  const signs = new Float32Array(64).fill(1);
+  const plain = weightsFingerprint([signs]);
+  signs[3] = signs[19] = -1;
+  assert.notEqual(weightsFingerprint([signs]), plain);
+});
+
+Deno.test("a fingerprint is the same on every machine", () => {
+  const data = Float32Array.from({ length: 1000 }, (_, i) => (i * 7919 % 4001 - 2000) / 8192);
+  // What the lanes hold, computed without vectors.
+  const lanes = Uint32Array.from({ length: 16 }, (_, lane) => lane + 1);
+  new Uint32Array(data.buffer).forEach((bits, i) => {
+    const x = lanes[i % 16] ^ bits;
+    lanes[i % 16] = Math.imul(x << 13 | x >>> 19, 0x9e3779b1);
+  });
+  const memory = new KernelMemory(8192);
+  const state = memory.take(Uint32Array<ArrayBuffer>, 16);
+  state.forEach((_, lane) => state[lane] = lane + 1);
+  const copy = memory.take(Float32Array<ArrayBuffer>, data.length);
+  copy.set(data);
+  memory.kernels.fingerprint(state.byteOffset, copy.byteOffset, data.length);
+  assert.deepEqual(state, lanes);
+  assert.equal(weightsFingerprint([data]), "2a7735dd79baae1cdef3981f80772630");
+});
+
+Deno.test("memory that no kernel can address is refused", () => {
+  assert.throws(() => new KernelMemory(2 ** 32), { code: "KERNEL_MEMORY_TOO_LARGE" });
+  assert.throws(() => new KernelMemory(Infinity), { code: "KERNEL_MEMORY_TOO_LARGE" });
+});
