@@ -22,12 +22,16 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   });
 }
 
-/** `silu(gate) * up`. */
+/**
+ * `silu(gate) * up`. With s = sigmoid(gate) and y the result, the slope along `gate` times `up` is
+ * y + s (up - y): the shortest way to it, and all of this is bound by memory.
+ */
 export function swiGlu(gate: Tensor, up: Tensor): Tensor {
   const s = sigmoid(gate);
   const activation = mul(gate, s);
-  return withDerivative(mul(activation, up), [gate, up], (g) => {
-    const slope = sub(add(s, activation), mul(activation, s));
-    return [mul(mul(g, up), slope), mul(g, activation)];
-  });
+  const y = mul(activation, up);
+  return withDerivative(y, [gate, up], (g) => [
+    mul(g, add(y, mul(s, sub(up, y)))),
+    mul(g, activation),
+  ]);
 }
