@@ -8,8 +8,8 @@ import { parquetFilesOfSplit } from "../data/parquet_split.ts";
 const MAX_JSON_BYTES = 1e9;
 
 /**
- * Rows of one split, in the order of the data: of `<split>*.jsonl` in the directory, or in the one of
- * the subset below it, if there are such files, otherwise of its parquet files.
+ * Rows of one split, in the order of the data: of `<split>*.jsonl` in the directory if there are such
+ * files, otherwise of its parquet files.
  *
  * @throws PsycheError `DATA_UNAVAILABLE`
  */
@@ -18,8 +18,7 @@ export async function* evalRows(
   split: string,
   subset: string | undefined,
 ): AsyncGenerator<Record<string, unknown>> {
-  const own = subset === undefined ? [] : await jsonFiles(join(directory, subset), split, true);
-  const lines = own.length > 0 ? own : await jsonFiles(directory, split);
+  const lines = await jsonFiles(directory, split);
   for (const path of lines) yield* jsonRows(path);
   if (lines.length > 0) return;
   for (const path of await parquetFilesOfSplit(directory, split, subset)) {
@@ -28,18 +27,13 @@ export async function* evalRows(
   }
 }
 
-async function jsonFiles(
-  directory: string,
-  split: string,
-  mayBeMissing = false,
-): Promise<string[]> {
+async function jsonFiles(directory: string, split: string): Promise<string[]> {
   const found: string[] = [];
   try {
     for await (const { name } of Deno.readDir(directory)) {
       if (name.startsWith(split) && name.endsWith(".jsonl")) found.push(join(directory, name));
     }
   } catch (cause) {
-    if (mayBeMissing && cause instanceof Deno.errors.NotFound) return [];
     throw unavailable(directory, "cannot be listed", cause);
   }
   return found.sort();

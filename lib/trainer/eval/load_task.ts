@@ -1,4 +1,5 @@
 /** A task with its documents: docs/protocol/training-math.md section 7. */
+import { join } from "node:path";
 import { PsycheError } from "../../error.ts";
 import { shuffleSeeded } from "../../protocol/rand_shuffle.ts";
 import { evalRows } from "./eval_rows.ts";
@@ -28,9 +29,9 @@ export async function loadTask(task: EvalTask, options: LoadOptions): Promise<Lo
   const { directory, maxDocuments = Infinity, shots = task.shots, seed = 42, signal } = options;
   const read = async (split: string, most: number) => {
     const questions: Question[] = [];
-    for (const subset of task.subsets.length > 0 ? task.subsets : [undefined]) {
+    for (const { subset, rows } of parts(task, directory, split)) {
       if (questions.length >= most) break;
-      for await (const row of evalRows(directory, split, subset)) {
+      for await (const row of rows()) {
         signal?.throwIfAborted();
         if (questions.length >= most) break;
         questions.push(task.read(row, subset));
@@ -48,6 +49,18 @@ export async function loadTask(task: EvalTask, options: LoadOptions): Promise<Lo
   const examples = shots === 0 ? [] : await read(task.fewShotSplit, Infinity);
   if (!task.firstExamples) shuffleSeeded(examples, exampleSeed(seed));
   return { task, questions, prompt: (question) => withExamples(question, examples, shots) };
+}
+
+/** One of many subsets has a directory of its own; a single one may be all that there is. */
+function parts({ subsets }: EvalTask, directory: string, split: string) {
+  if (subsets.length > 1) {
+    return subsets.map((subset) => ({
+      subset,
+      rows: () => evalRows(join(directory, subset), split, undefined),
+    }));
+  }
+  const [subset] = subsets;
+  return [{ subset, rows: () => evalRows(directory, split, subset) }];
 }
 
 /** The question behind solved ones of its kind. */
