@@ -5,7 +5,7 @@ import { addressCheck, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
 import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
-import { readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
+import { onThisMachine, readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
 import { requireEngine } from "../lib/container/docker.ts";
 import { startedLine } from "../lib/container/start_fleet.ts";
 import { startTestClients } from "../lib/container/test_clients.ts";
@@ -22,10 +22,7 @@ export const command = defineCommand({
     const env = await readClientEnv({ path: settings.envFile });
     refuseLoopback(env, settings.envFile);
     await requireEngine({ signal });
-    // The name that containers have for this machine is unknown on the machine itself.
-    const rpc = origins.rpc?.source === "flag"
-      ? settings.rpc
-      : env.RPC.replace("//host.docker.internal", "//127.0.0.1");
+    const rpc = origins.rpc?.source === "flag" ? settings.rpc : onThisMachine(env.RPC);
     await confirmAddresses(addressCheck({ ...settings, rpc }), signal);
     await buildImage("psyche-test-client", { ...settings, signal });
     const useGpu = runtime.environment("USE_GPU");

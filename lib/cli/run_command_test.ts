@@ -108,7 +108,7 @@ Deno.test("--show-config names the source of each value and hides secrets", asyn
       HOME: "/home/u",
     },
     files: {
-      "config/client/.env": 'WALLET_PATH="/keys/a.json"\n',
+      "config/client/.env": 'WALLET_PATH="/keys/a.json"\nRPC_2=http://host.docker.internal:8899\n',
       "/home/u/.config/solana/cli/config.yml": "websocket_url: ws://w\n",
     },
   });
@@ -120,6 +120,10 @@ Deno.test("--show-config names the source of each value and hides secrets", asyn
   );
   assert.deepEqual(shown["--run-id"], ["test", "flag"]);
   assert.deepEqual(shown["--rpc"], ["https://rpc.example?api-key=***", "environment: RPC"]);
+  assert.deepEqual(shown["--rpc-2"], [
+    "http://127.0.0.1:8899",
+    "env file: RPC_2 in config/client/.env",
+  ]);
   assert.deepEqual(shown["--wallet-private-key-path"], [
     "/keys/a.json",
     "env file: WALLET_PATH in config/client/.env",

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { PsycheError } from "../error.ts";
 import { resolveEndpoint } from "../chain/endpoint.ts";
+import { onThisMachine } from "../container/client_env.ts";
 import { localnetKey } from "../operator/cluster_key.ts";
 import { parseRunRecord, type RunRecord } from "../operator/run_record.ts";
 import { type Flags, text } from "./flag.ts";
@@ -48,7 +49,12 @@ function readEnvFile(layers: SettingLayers, runtime: Runtime): SettingLayers["en
   const asked = lookUp(KEYS, "envFile", layers)?.text;
   const path = asked ?? ENV_FILE_PATH;
   const source = runtime.readTextFile(path);
-  if (source !== undefined) return { path, values: parseEnv(source) };
+  if (source !== undefined) {
+    // The file is for containers too, and their name for this machine means nothing here.
+    const values = Object.entries(parseEnv(source))
+      .map(([name, value]) => [name, onThisMachine(value ?? "")]);
+    return { path, values: Object.fromEntries(values) };
+  }
   if (asked === undefined) return undefined;
   throw new PsycheError(
     "ENV_FILE_NOT_FOUND",

@@ -53,6 +53,11 @@ export async function readClientEnv(
   );
 }
 
+/** An address that containers have for this machine, as it is on this machine itself; any other text stays. */
+export function onThisMachine(address: string): string {
+  return address.replace(/\/\/host\.docker\.internal(?=[:/]|$)/, "//127.0.0.1");
+}
+
 /** What a container of a client gets. */
 export function containerEnv(env: ClientEnv): ClientEnv {
   return Object.fromEntries(

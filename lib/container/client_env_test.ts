@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PsycheError } from "../error.ts";
-import { containerEnv, readClientEnv, refuseLoopback } from "./client_env.ts";
+import { containerEnv, onThisMachine, readClientEnv, refuseLoopback } from "./client_env.ts";
 
 async function withFile(text: string, test: (path: string, folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
@@ -67,4 +67,14 @@ Deno.test("loopback addresses are refused with the lines to write instead", () =
     );
   }
   refuseLoopback({ RPC: "http://host.docker.internal:8899", WS_RPC: "wss://api.example.org" });
+});
+
+Deno.test("this machine has another name inside of containers than on itself", () => {
+  const cases = [
+    ["http://host.docker.internal:8899", "http://127.0.0.1:8899"],
+    ["ws://host.docker.internal", "ws://127.0.0.1"],
+    ["https://host.docker.internal.example.org", "https://host.docker.internal.example.org"],
+    ["https://api.devnet.solana.com/?key=a", "https://api.devnet.solana.com/?key=a"],
+  ];
+  for (const [inside, here] of cases) assert.equal(onThisMachine(inside), here);
 });
