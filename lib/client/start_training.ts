@@ -17,7 +17,7 @@ import { type EvaluationSettings, openIdleEvaluation } from "./open_idle_evaluat
 import { RunModel } from "./model_source.ts";
 import { checkBeforeTraining } from "./preflight.ts";
 import { SolanaRunChain } from "./solana_run_chain.ts";
-import { openTrainingData } from "./training_data.ts";
+import { TrainingData } from "./training_data.ts";
 import { type StopReason, TrainingClient } from "./training_client.ts";
 
 export interface StartTrainingOptions {
@@ -126,7 +126,8 @@ export async function startTraining(
       addresses: network.addresses,
       threads: options.threads,
     });
-    const data = await openTrainingData({ state, p2pSecret, hub, gcs, fetch, emit }, signal);
+    const data = new TrainingData({ p2pSecret, hub, gcs, fetch, emit });
+    await data.prepare(state, signal);
     const client = new TrainingClient({
       identity: { signer, p2pIdentity: network.publicKey },
       chain,

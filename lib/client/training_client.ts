@@ -21,11 +21,11 @@ import type { IdleWork } from "./idle_evaluation.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { ModelSource } from "./model_source.ts";
 import { versionProblem } from "./preflight.ts";
-import type { SequenceSource } from "./read_ahead.ts";
 import { ResultExchange } from "./result_exchange.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
 import { companyProblem } from "./single_client.ts";
 import { Ticker } from "./ticker.ts";
+import type { DataSource } from "./training_data.ts";
 import { RoundStatistics } from "./witnessing.ts";
 
 export interface TrainingClientOptions {
@@ -33,7 +33,7 @@ export interface TrainingClientOptions {
   chain: RunChain;
   network: PeerNetwork;
   model: ModelSource;
-  data: SequenceSource;
+  data: DataSource;
   /** What uses the trainer while it has nothing to train. */
   idle?: IdleWork;
   /** Own version; a run that wants another one is refused with exit code 10. Undefined accepts all. */
@@ -204,10 +204,11 @@ export class TrainingClient {
 
   /** Loads what can be loaded before joining, then joins; each state repeats what is still missing. */
   #prepareAndJoin(state: CoordinatorState): void {
-    const { model, chain, identity } = this.#options;
-    if (!model.ready(state)) {
+    const { model, data, chain, identity } = this.#options;
+    if (!model.ready(state) || !data.ready(state)) {
       return this.#prepare(async () => {
-        await model.prepare(state, this.#end.signal);
+        await data.prepare(state, this.#end.signal);
+        if (!model.ready(state)) await model.prepare(state, this.#end.signal);
         this.#again();
       });
     }
@@ -296,6 +297,7 @@ export class TrainingClient {
     try {
       // The last epoch's results may still be on their way into the weights.
       await this.#closing;
+      await this.#options.data.prepare(state, this.#end.signal);
       trainer = await this.#options.model.load(state, this.#end.signal, over.signal);
     } catch (error) {
       if (this.#end.signal.aborted) return;

@@ -1,15 +1,24 @@
 /** The data of a run, opened for one client: docs/protocol/client-lifecycle.md sections 4 and 7.3. */
+import { PsycheError } from "../error.ts";
 import type { EventSink } from "../events/event.ts";
 import { createSigner } from "../p2p/signing.ts";
-import type { CoordinatorState } from "../protocol/coordinator_state.ts";
+import type { BatchId, CoordinatorState } from "../protocol/coordinator_state.ts";
 import { dataSpan } from "../protocol/data_span.ts";
 import { createProvider } from "../trainer/data/create_provider.ts";
-import type { DataProvider } from "../trainer/data/data_provider.ts";
+import type { DataProvider, Samples } from "../trainer/data/data_provider.ts";
 import type { GcsSettings } from "../trainer/gcs/gcs_access.ts";
 import type { HubOptions } from "../trainer/hub/hub_download.ts";
+import type { SequenceSource } from "./read_ahead.ts";
+
+/** Data that follow the configuration of the run: its owner may change it while the run is paused. */
+export interface DataSource extends SequenceSource {
+  /** True when the data that this state's configuration means are open. */
+  ready(state: CoordinatorState): boolean;
+  /** Opens the data that this state's configuration means, unless they are open. */
+  prepare(state: CoordinatorState, signal: AbortSignal): Promise<void>;
+}
 
 export interface TrainingDataOptions {
-  state: CoordinatorState;
   /** 32-byte ed25519 seed by which a data server knows this client. */
   p2pSecret: Uint8Array;
   hub: HubOptions;
@@ -19,32 +28,55 @@ export interface TrainingDataOptions {
   emit: EventSink;
 }
 
-/**
- * Opens the data and says how long they last. Later failures that are tried again are told as
- * warnings.
- *
- * @throws PsycheError what `createProvider` throws
- */
-export async function openTrainingData(
-  { state, p2pSecret, hub, gcs, fetch, emit }: TrainingDataOptions,
-  signal: AbortSignal,
-): Promise<DataProvider> {
-  const { model, runId } = state;
-  const data = await createProvider(model.dataLocation, model.maxSeqLen, {
-    fetch,
-    hub,
-    gcsUrl: gcs.gcsUrl,
-    signal,
-    client: { runId, ...createSigner(p2pSecret) },
-    onRetry: ({ message }, retry) =>
-      emit({
-        type: "warning",
-        code: "DATA_RETRY",
-        message: `${message} (try ${retry + 1} follows)`,
-      }),
-  });
-  const { sequences, steps, stepsLeft, shortage } = dataSpan(state, data.sequences);
-  emit({ type: "data_ready", sequences, steps, steps_left: stepsLeft });
-  if (shortage !== null) emit({ type: "warning", code: "DATA_TOO_SHORT", message: shortage });
-  return data;
+/** {@linkcode DataSource} over the providers of lib/trainer/data. */
+export class TrainingData implements DataSource {
+  readonly #options: TrainingDataOptions;
+  #open: { meaning: string; provider: DataProvider } | null = null;
+
+  constructor(options: TrainingDataOptions) {
+    this.#options = options;
+  }
+
+  ready(state: CoordinatorState): boolean {
+    return this.#open?.meaning === meaningOf(state);
+  }
+
+  /**
+   * Also says how long the data last. Later failures that are tried again are told as warnings.
+   *
+   * @throws PsycheError what `createProvider` throws
+   */
+  async prepare(state: CoordinatorState, signal: AbortSignal): Promise<void> {
+    if (this.ready(state)) return;
+    this.#open = null;
+    const { p2pSecret, hub, gcs, fetch, emit } = this.#options;
+    const { model, runId } = state;
+    const provider = await createProvider(model.dataLocation, model.maxSeqLen, {
+      fetch,
+      hub,
+      gcsUrl: gcs.gcsUrl,
+      signal,
+      client: { runId, ...createSigner(p2pSecret) },
+      onRetry: ({ message }, retry) =>
+        emit({
+          type: "warning",
+          code: "DATA_RETRY",
+          message: `${message} (try ${retry + 1} follows)`,
+        }),
+    });
+    this.#open = { meaning: meaningOf(state), provider };
+    const { sequences, steps, stepsLeft, shortage } = dataSpan(state, provider.sequences);
+    emit({ type: "data_ready", sequences, steps, steps_left: stepsLeft });
+    if (shortage !== null) emit({ type: "warning", code: "DATA_TOO_SHORT", message: shortage });
+  }
+
+  /** @throws PsycheError what the provider throws, `DATA_NOT_OPEN` */
+  async read(batch: BatchId, signal?: AbortSignal): Promise<Samples> {
+    if (this.#open) return await this.#open.provider.read(batch, signal);
+    throw new PsycheError("DATA_NOT_OPEN", "Data cannot be read before they are opened.");
+  }
+}
+
+function meaningOf({ model: { dataLocation, maxSeqLen } }: CoordinatorState): string {
+  return JSON.stringify([dataLocation, maxSeqLen]);
 }

@@ -4,7 +4,7 @@ import type { ClientEvent } from "../events/event.ts";
 import type { CoordinatorState, DataLocation } from "../protocol/coordinator_state.ts";
 import { configuredRun } from "../protocol/state_fixture.ts";
 import { tokenFile, withServer } from "../trainer/data/test_server.ts";
-import { openTrainingData } from "./training_data.ts";
+import { TrainingData } from "./training_data.ts";
 
 const SAMPLES = fileURLToPath(
   new URL("../../tests/trainer/fixtures/parquet/samples/plain", import.meta.url),
@@ -24,16 +24,18 @@ function runWith(dataLocation: DataLocation, maxSeqLen = 4): CoordinatorState {
 
 async function open(state: CoordinatorState, fetched: typeof fetch = fetch) {
   const events: ClientEvent[] = [];
-  const data = await openTrainingData({
-    state,
+  const data = new TrainingData({
     p2pSecret: new Uint8Array(32),
     hub: { fetch: fetched, cacheDirectory: "/nowhere" },
     gcs: {},
     fetch: fetched,
     emit: (event) => events.push(event),
-  }, new AbortController().signal);
+  });
+  await data.prepare(state, never);
   return { data, events };
 }
+
+const never = new AbortController().signal;
 
 const http = (url: string): DataLocation => ({
   kind: "Http",
@@ -80,3 +82,24 @@ Deno.test("a failure that is tried again is told", () => {
     assert.match(warning.message, /status 503.*\(try 2 follows\)/);
   }, failOnce);
 });
+
+Deno.test("a changed configuration opens other data, the same one nothing", () =>
+  withServer({ "/t.bin": tokenFile(100, 400) }, async ({ origin, log }) => {
+    const { data, events } = await open(runWith({ kind: "Dummy" }));
+    const tokens = async () => [...(await data.read({ start: 0n, end: 0n })).tokens];
+    assert.deepEqual(await tokens(), [0, 0, 0, 0]);
+    const moved = runWith(http(`${origin}/t.bin`));
+    assert.equal(data.ready(moved), false);
+    await data.prepare(moved, never);
+    assert.deepEqual(await tokens(), [100, 101, 102, 103]);
+    const longer = runWith(http(`${origin}/t.bin`), 6);
+    await data.prepare(longer, never);
+    assert.equal((await tokens()).length, 6);
+    const asked = log.length;
+    assert.equal(data.ready(longer), true);
+    await data.prepare(longer, never);
+    assert.deepEqual([log.length, events.length], [asked, 3]);
+    // What cannot be opened leaves nothing open: the old data would be the wrong ones.
+    await assert.rejects(data.prepare(runWith({ kind: "Local", path: "x" }), never));
+    await assert.rejects(tokens(), { code: "DATA_NOT_OPEN" });
+  }));

@@ -3,6 +3,7 @@ import { RunMonitor } from "../../lib/events/run_monitor.ts";
 import type { IdleWork } from "../../lib/client/idle_evaluation.ts";
 import { RunModel } from "../../lib/client/model_source.ts";
 import type { SequenceSource } from "../../lib/client/read_ahead.ts";
+import type { DataSource } from "../../lib/client/training_data.ts";
 import { type StopReason, TrainingClient } from "../../lib/client/training_client.ts";
 import type { CoordinatorState, Optimizer } from "../../lib/protocol/coordinator_state.ts";
 import { emptyCoordinatorState } from "../../lib/protocol/empty_state.ts";
@@ -24,7 +25,7 @@ export interface SimulatedRunOptions {
   /** DisTrO when absent. */
   optimizer?: Optimizer;
   /** Sequences that are their own index, when absent. */
-  data?: SequenceSource;
+  data?: Partial<DataSource> & SequenceSource;
   /** Of the client with that number, from 1. */
   idle?: (client: number) => IdleWork;
   /** Cluster seconds. */
@@ -67,12 +68,16 @@ export class SimulatedRun {
   readonly #faults;
   readonly #end = new AbortController();
   readonly #clientVersion: string | undefined;
-  readonly #data: SequenceSource;
+  readonly #data: DataSource;
   readonly #idle: SimulatedRunOptions["idle"];
 
   constructor(options: SimulatedRunOptions) {
     this.#clientVersion = options.clientVersion;
-    this.#data = options.data ?? NUMBERED;
+    this.#data = {
+      ready: () => true,
+      prepare: () => Promise.resolve(),
+      ...options.data ?? NUMBERED,
+    };
     this.#idle = options.idle;
     this.#faults = createFaults(options.seed);
     const faults = this.#faults;
