@@ -131,13 +131,22 @@ Deno.test("tokenize: files become a token file with progress", () =>
 
 Deno.test("eval: results of several tasks", () =>
   withModel(async (_folder, model) => {
-    const args = ["-m", model, "--tasks", "arc_easy,mmlu", "--data", QUESTIONS, "--threads", "1"];
+    const args = [
+      "-m",
+      model,
+      "--tasks",
+      "arc_easy,mmlu,mmlu_pro",
+      "--data",
+      QUESTIONS,
+      "--threads",
+      "1",
+    ];
     const found = await run(evaluate, [...args, "--json"]);
     assert.equal(found.code, 0, found.stderr);
     const { results } = JSON.parse(found.stdout);
     assert.deepEqual(
       results.map(({ task, documents }: { task: string; documents: number }) => [task, documents]),
-      [["arc_easy", 2], ["mmlu", 1]],
+      [["arc_easy", 2], ["mmlu", 1], ["mmlu_pro", 1]],
     );
     const text = await run(evaluate, [...args, "--max-docs", "1"]);
     assert.match(text.stdout, /^arc_easy: acc_norm .* \(1 documents\)$/m);
