@@ -23,8 +23,9 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const RUN_ID = "resumed";
 /** Far more than a run needs, on a busy machine too. */
 const LIMIT = 180_000;
-/** Steps before the pause, and after it. */
+/** Steps before the pause, and in the whole run. */
 const STEPS = 16;
+const ALL_STEPS = 24;
 
 /** Where the checkpoints of a run are. */
 interface Place {
@@ -146,7 +147,7 @@ async function survivesPause(open: (model: string, cache: string) => Promise<Pla
   const place = await open(modelDirectory, join(directory, "hf"));
   const run = demoConfig(await loadRunConfig(`${ROOT}config/solana-test/nano-config.toml`), {
     clients: 1,
-    steps: 2 * STEPS,
+    steps: ALL_STEPS,
     seed: 1,
     modelDirectory,
   });
@@ -193,8 +194,7 @@ async function survivesPause(open: (model: string, cache: string) => Promise<Pla
     const half = (before[0] + before.at(-1)!) / 2;
     assert.ok(before.at(-1)! < 0.9 * before[0], `${before}`);
     // Not from the beginning: clearly nearer to the end of the first group.
-    assert.ok(after[0] < half, `${before} then ${after}`);
-    assert.ok(after.at(-1)! < before.at(-1)!, `${before} then ${after}`);
+    assert.ok(Math.max(...after) < half, `${before} then ${after}`);
     // The last state of the run is there too.
     assert.equal(group.of("checkpoint_recorded").length + group.of("checkpoint_failed").length, 1);
   } finally {

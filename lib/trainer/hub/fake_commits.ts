@@ -12,6 +12,10 @@ interface LfsObject {
 }
 
 export class FakeCommits {
+  /** Larger objects are asked for in parts of this size. */
+  partBytes = Infinity;
+  /** Parts of objects, by the object's SHA-256. */
+  readonly #parts = new Map<string, Bytes[]>();
   /** Large objects by SHA-256; those without content were announced only. */
   readonly #objects = new Map<string, Bytes | null>();
   /** What `preupload` said of each path. */
@@ -32,9 +36,13 @@ export class FakeCommits {
     if (request.method === "POST" && path === `/${name}.git/info/lfs/objects/batch`) {
       return await this.#batch(request, origin);
     }
-    if (request.method === "PUT" && path.startsWith("/storage/")) {
-      return await this.#put(request, path.slice("/storage/".length));
+    const [, oid, part] = /^\/storage\/(\w+)(?:\/(\d+))?$/.exec(path) ?? [];
+    if (oid !== undefined && request.method === "PUT") {
+      return await (part === undefined
+        ? this.#put(request, oid)
+        : this.#putPart(request, oid, Number(part)));
     }
+    if (oid !== undefined && request.method === "POST") return await this.#complete(request, oid);
     if (request.method === "POST" && path === `/api/models/${name}/commit/main`) {
       return await this.#commit(request);
     }
@@ -72,7 +80,14 @@ export class FakeCommits {
       objects: objects.map(({ oid, size }: LfsObject) => {
         if (this.#objects.get(oid)) return { oid, size };
         this.#objects.set(oid, null);
-        const upload = { href: `${origin}/storage/${oid}?signature=secret`, header: {} };
+        const href = `${origin}/storage/${oid}`;
+        const count = size > this.partBytes ? Math.ceil(size / this.partBytes) : 0;
+        const header: Record<string, string> = {};
+        if (count > 0) header.chunk_size = String(this.partBytes);
+        for (let part = 1; part <= count; part++) {
+          header[String(part).padStart(5, "0")] = `${href}/${part}?signature=secret`;
+        }
+        const upload = { href: `${href}?signature=secret`, header };
         return { oid, size, authenticated: true, actions: { upload } };
       }),
     });
@@ -85,6 +100,28 @@ export class FakeCommits {
     if (this.#objects.get(oid) !== null || sha256(content) !== oid) return refuse(`object ${oid}`);
     this.#objects.set(oid, content);
     return new Response(null, { status: 200, headers: { etag: `"${oid}"` } });
+  }
+
+  async #putPart(request: Request, oid: string, part: number): Promise<Response> {
+    if (request.headers.has("authorization")) return refuse("token sent to the storage");
+    const content = await request.bytes();
+    if (content.length > this.partBytes) return refuse(`part ${part} of ${oid}`);
+    const parts = this.#parts.get(oid) ?? [];
+    this.#parts.set(oid, parts);
+    parts[part - 1] = content;
+    return new Response(null, { status: 200, headers: { etag: `"${sha256(content)}"` } });
+  }
+
+  /** All parts of an object are there: named by number and content. */
+  async #complete(request: Request, oid: string): Promise<Response> {
+    const asked = await request.json();
+    const parts = this.#parts.get(oid) ?? [];
+    const named = parts.map((part, i) => ({ partNumber: i + 1, etag: `"${sha256(part)}"` }));
+    const content = new Uint8Array(await new Blob(parts).arrayBuffer());
+    const isComplete = asked.oid === oid && JSON.stringify(asked.parts) === JSON.stringify(named);
+    if (!isComplete || sha256(content) !== oid) return refuse(`parts of ${oid}`);
+    this.#objects.set(oid, content);
+    return Response.json({});
   }
 
   async #commit(request: Request): Promise<Response> {

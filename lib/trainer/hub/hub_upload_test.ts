@@ -63,6 +63,18 @@ Deno.test("a directory becomes one commit, which can be downloaded by its id", (
     assert.equal((await Deno.stat(join(again, "model.safetensors"))).size, 3_000_000);
   }));
 
+Deno.test("what is too large for one request is sent in parts", () =>
+  withUpload(async (directory, hub, options) => {
+    hub.commits.partBytes = 700_000;
+    await uploadToHub(directory, NAME, "step 1", options);
+    const parts = hub.requests.filter((request) => /^\/storage\/\w+\/\d$/.test(request));
+    assert.equal(parts.length, 5);
+    assert.deepEqual(
+      hub.files.get("model.safetensors"),
+      await Deno.readFile(join(directory, "model.safetensors")),
+    );
+  }));
+
 Deno.test("weights that were split in another way do not stay beside the new ones", () =>
   withUpload(async (directory, hub, options) => {
     const old = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
