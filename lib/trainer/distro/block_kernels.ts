@@ -56,14 +56,13 @@ export class BlockKernels {
     this.gradient = memory.take(Float32Array<ArrayBuffer>, band);
 
     memory.kernels.prepare_workspace(this.#space, h, w, k);
-    const [rowBasis, columnBasis, rowFactors, columnFactors] = new Uint32Array(
-      memory.buffer,
-      this.#space + 4 * TABLES,
-      4,
-    );
+    const tables = new Uint32Array(memory.buffer, this.#space + 4 * TABLES, 6);
+    const [rowBasis, columnBasis, rowFactors, columnFactors, rowBasis32, columnBasis32] = tables;
     const half = (n: number) => (n + 1) >> 1;
-    writeBasis(new Float64Array(memory.buffer, rowBasis, h * half(h)), h);
-    writeBasis(new Float64Array(memory.buffer, columnBasis, w * even(half(w))), w);
+    writeBasis(new Float64Array(memory.buffer, rowBasis, h * half(h)), h, half(h));
+    writeBasis(new Float64Array(memory.buffer, columnBasis, w * even(half(w))), w, half(w));
+    writeBasis(new Float32Array(memory.buffer, rowBasis32, h * half(h)), h, half(h));
+    writeBasis(new Float32Array(memory.buffer, columnBasis32, w * padded(w)), w, w);
     const rowTable = transformFactors(h);
     const columnTable = transformFactors(w);
     new Float32Array(memory.buffer, rowFactors, rowTable.length).set(rowTable);
@@ -181,12 +180,17 @@ function even(n: number): number {
   return n + (n & 1);
 }
 
-/** The left half of each frequency's row in f64, rows padded to an even length with zeros. */
-function writeBasis(into: Float64Array, n: number): void {
+/** To whole vectors of four. */
+function padded(n: number): number {
+  return (n + 3) & ~3;
+}
+
+/** The first `count` elements of each frequency's row; rows may be longer, with zeros then. */
+function writeBasis(into: Float64Array | Float32Array, n: number, count: number): void {
   const basis = dctBasis(n);
   const stride = into.length / n;
   for (let k = 0; k < n; k++) {
-    for (let j = 0; j < (n + 1) >> 1; j++) into[k * stride + j] = basis[k * n + j];
+    for (let j = 0; j < count; j++) into[k * stride + j] = basis[k * n + j];
   }
 }
 

@@ -20,13 +20,9 @@ pub unsafe extern "C" fn gather(
     }
 }
 
-/// Turns what was gathered into the lines of the four quarters, and clears it.
-#[inline(never)]
-unsafe fn make_lines(space: &Workspace) {
-    let width = space.width;
-    for quarter in 0..4 {
-        *space.line_counts.add(quarter) = 0;
-    }
+/// Hands over the mean of the values written to each position, in ascending order, and clears it.
+#[inline(always)]
+pub unsafe fn take_gathered(space: &Workspace, mut each: impl FnMut(usize, f64)) {
     for word in 0..(space.h * space.w + 63) / 64 {
         let mut bits = *space.written.add(word);
         if bits == 0 {
@@ -36,33 +32,43 @@ unsafe fn make_lines(space: &Workspace) {
         while bits != 0 {
             let position = word * 64 + bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            let mean = *space.sums.add(position) / *space.counts.add(position) as f64;
+            each(position, *space.sums.add(position) / *space.counts.add(position) as f64);
             *space.sums.add(position) = 0.0;
             *space.counts.add(position) = 0;
-            let (row, column) = (position / space.w, position % space.w);
-            let quarter = (row & 1) * 2 + (column & 1);
-            let half_h = half(space.h);
-            let bases = space.line_bases.add(quarter * half_h);
-            let row_basis = space.row_basis.add(row * half_h) as *const f64;
-            let lines = space.lines.add(quarter * half_h * width);
-            let count = space.line_counts.add(quarter);
-            let is_new = *count == 0 || *bases.add(*count - 1) != row_basis;
-            if is_new {
-                *bases.add(*count) = row_basis;
-                *count += 1;
-            }
-            let line = lines.add((*count - 1) * width);
-            let basis = space.column_basis.add(column * width);
-            let mean = f64x2_splat(mean);
-            let mut l = 0;
-            while l < width {
-                let product = f64x2_mul(mean, load(basis.add(l)));
-                let before = if is_new { f64x2_splat(0.0) } else { load(line.add(l)) };
-                store(line.add(l), f64x2_add(before, product));
-                l += 2;
-            }
         }
     }
+}
+
+/// Turns what was gathered into the lines of the four quarters.
+#[inline(never)]
+unsafe fn make_lines(space: &Workspace) {
+    let (width, half_h) = (space.width, half(space.h));
+    for quarter in 0..4 {
+        *space.line_counts.add(quarter) = 0;
+    }
+    take_gathered(space, |position, mean| {
+        let (row, column) = (position / space.w, position % space.w);
+        let quarter = (row & 1) * 2 + (column & 1);
+        let bases = space.line_bases.add(quarter * half_h);
+        let row_basis = space.row_basis.add(row * half_h) as *const f64;
+        let lines = space.lines.add(quarter * half_h * width);
+        let count = space.line_counts.add(quarter);
+        let is_new = *count == 0 || *bases.add(*count - 1) != row_basis;
+        if is_new {
+            *bases.add(*count) = row_basis;
+            *count += 1;
+        }
+        let line = lines.add((*count - 1) * width);
+        let basis = space.column_basis.add(column * width);
+        let mean = f64x2_splat(mean);
+        let mut l = 0;
+        while l < width {
+            let product = f64x2_mul(mean, load(basis.add(l)));
+            let before = if is_new { f64x2_splat(0.0) } else { load(line.add(l)) };
+            store(line.add(l), f64x2_add(before, product));
+            l += 2;
+        }
+    });
 }
 
 #[inline(always)]
@@ -129,20 +135,20 @@ fn swapped(x: v128) -> v128 {
     i64x2_shuffle::<1, 0>(x, x)
 }
 
-/// What is done with a decoded block, four elements of a row at a time or one.
-trait Take {
-    /// Elements `column` to `column + 3` of a row, in two vectors.
-    unsafe fn four(&self, row: usize, column: usize, low: v128, high: v128);
-    unsafe fn one(&self, row: usize, column: usize, value: f64);
-}
-
 /// Width of a quarter of the usual block; known to the compiler, it saves a third of the time.
 const USUAL_WIDTH: usize = 32;
 
-/// Decodes the block and hands every element to `take`, once.
-#[inline(always)]
-unsafe fn decode(space: &Workspace, take: impl Take) {
+/// `weights -= step * sign(block)` for the block of what was gathered; `weights` is its first element,
+/// in rows of `cols`.
+#[no_mangle]
+pub unsafe extern "C" fn apply_block(
+    space: &Workspace,
+    weights: *mut f32,
+    cols: usize,
+    step: f32,
+) {
     make_lines(space);
+    let take = Apply { weights, cols, step };
     for j in 0..half(space.h) {
         if space.w == 2 * USUAL_WIDTH {
             rows_by_four(space, USUAL_WIDTH, j, &take);
@@ -156,7 +162,7 @@ unsafe fn decode(space: &Workspace, take: impl Take) {
 
 /// Row `j` from above and from below, of blocks whose halves are whole vectors.
 #[inline(always)]
-unsafe fn rows_by_four(space: &Workspace, width: usize, j: usize, take: &impl Take) {
+unsafe fn rows_by_four(space: &Workspace, width: usize, j: usize, take: &Apply) {
     let w = 2 * width;
     let below = space.h - 1 - j;
     for quarter in 0..4 {
@@ -206,7 +212,7 @@ unsafe fn rows_by_four(space: &Workspace, width: usize, j: usize, take: &impl Ta
 
 /// The same for any width.
 #[inline(always)]
-unsafe fn rows_by_one(space: &Workspace, j: usize, take: &impl Take) {
+unsafe fn rows_by_one(space: &Workspace, j: usize, take: &Apply) {
     let w = space.w;
     let below = space.h - 1 - j;
     for l in 0..half(w) {
@@ -232,24 +238,14 @@ unsafe fn rows_by_one(space: &Workspace, j: usize, take: &impl Take) {
     }
 }
 
-/// `weights -= step * sign(block)`; `weights` is the block's first element, in rows of `cols`.
-#[no_mangle]
-pub unsafe extern "C" fn apply_block(
-    space: &Workspace,
-    weights: *mut f32,
-    cols: usize,
-    step: f32,
-) {
-    decode(space, Apply { weights, cols, step });
-}
-
 struct Apply {
     weights: *mut f32,
     cols: usize,
     step: f32,
 }
 
-impl Take for Apply {
+impl Apply {
+    /// Elements `column` to `column + 3` of a row, in two vectors.
     #[inline(always)]
     unsafe fn four(&self, row: usize, column: usize, low: v128, high: v128) {
         let at = self.weights.add(row * self.cols + column) as *mut v128;
@@ -270,46 +266,5 @@ impl Take for Apply {
         } else if value < 0.0 {
             *at += self.step;
         }
-    }
-}
-
-/// `residual = (residual - block) * decay + rate * gradient`, the block rounded to f32.
-#[no_mangle]
-pub unsafe extern "C" fn subtract_block(
-    space: &Workspace,
-    residual: *mut f32,
-    gradient: *const f32,
-    cols: usize,
-    decay: f32,
-    rate: f32,
-) {
-    decode(space, Subtract { residual, gradient, cols, decay, rate });
-}
-
-struct Subtract {
-    residual: *mut f32,
-    gradient: *const f32,
-    cols: usize,
-    decay: f32,
-    rate: f32,
-}
-
-impl Take for Subtract {
-    #[inline(always)]
-    unsafe fn four(&self, row: usize, column: usize, low: v128, high: v128) {
-        let place = row * self.cols + column;
-        let at = self.residual.add(place) as *mut v128;
-        let (low, high) = (f32x4_demote_f64x2_zero(low), f32x4_demote_f64x2_zero(high));
-        let block = i64x2_shuffle::<0, 2>(low, high);
-        let left = f32x4_mul(f32x4_sub(v128_load(at), block), f32x4_splat(self.decay));
-        let gradient = v128_load(self.gradient.add(place) as *const v128);
-        v128_store(at, f32x4_add(left, f32x4_mul(f32x4_splat(self.rate), gradient)));
-    }
-
-    #[inline(always)]
-    unsafe fn one(&self, row: usize, column: usize, value: f64) {
-        let place = row * self.cols + column;
-        let at = self.residual.add(place);
-        *at = (*at - value as f32) * self.decay + self.rate * *self.gradient.add(place);
     }
 }

@@ -7,6 +7,7 @@
 
 mod decode;
 mod elementwise;
+mod subtract;
 mod top_entries;
 mod transform;
 mod transform_usual;

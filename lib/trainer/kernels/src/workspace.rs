@@ -15,6 +15,9 @@ pub struct Workspace {
     /// Coefficients of the transform of length `h`, then of `w`; see `transform.rs`.
     pub row_factors: *mut f32,
     pub column_factors: *mut f32,
+    /// The two bases in f32, for what each client computes alone: `[h, half_h]` and `[w, padded w]`.
+    pub row_basis_f32: *mut f32,
+    pub column_basis_f32: *mut f32,
     /// Elements of one row of a quarter of a block, even.
     pub width: usize,
     /// Sum and number of the values written to each position, zero between two blocks.
@@ -27,6 +30,9 @@ pub struct Workspace {
     pub line_bases: *mut *const f64,
     pub line_counts: *mut usize,
     pub quarter_rows: *mut f64,
+    /// The same in f32, by the parity of the row: lines `[half_h, padded w]`.
+    pub lines_f32: *mut f32,
+    pub line_bases_f32: *mut *const f32,
     /// Two blocks as f32, rows padded to whole vectors, either way round. `block` gets the transform,
     /// columns first; `frequencies` says of which column each of its rows is, `places` the reverse.
     pub block: *mut f32,
@@ -72,6 +78,8 @@ fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
         column_basis: cursor.take(w * width),
         row_factors: cursor.take(super::transform::factors(h)),
         column_factors: cursor.take(super::transform::factors(w)),
+        row_basis_f32: cursor.take(h * half(h)),
+        column_basis_f32: cursor.take(w * padded(w)),
         width,
         sums: cursor.take(area),
         counts: cursor.take(area),
@@ -80,6 +88,8 @@ fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
         line_bases: cursor.take(4 * half(h)),
         line_counts: cursor.take(4),
         quarter_rows: cursor.take(4 * width),
+        lines_f32: cursor.take(2 * half(h) * padded(w)),
+        line_bases_f32: cursor.take(2 * half(h)),
         block: cursor.take(padded_area),
         other: cursor.take(padded_area),
         frequencies: cursor.take(w),
@@ -95,8 +105,8 @@ pub extern "C" fn workspace_bytes(h: usize, w: usize, k: usize) -> usize {
     layout(0, h, w, k).1
 }
 
-/// Sets a workspace up in zeroed memory at `at`, a multiple of 16. The caller then fills the four
-/// tables, whose addresses are at words 3 to 6.
+/// Sets a workspace up in zeroed memory at `at`, a multiple of 16. The caller then fills the six
+/// tables, whose addresses are at words 3 to 8.
 #[no_mangle]
 pub unsafe extern "C" fn prepare_workspace(at: *mut Workspace, h: usize, w: usize, k: usize) {
     let workspace = layout(at as usize, h, w, k).0;
