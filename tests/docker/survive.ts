@@ -1,6 +1,7 @@
 /** The criterion of the chaos scenarios, docs/protocol/docker.md section 7. */
 import { setTimeout as delay } from "node:timers/promises";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
+import { currentRound } from "../../lib/protocol/run_state.ts";
 import { type ContainerNetwork, SHORT_EPOCHS } from "./container_network.ts";
 import { agreement, assertLossesFall } from "./training_report.ts";
 
@@ -8,21 +9,26 @@ import { agreement, assertLossesFall } from "./training_report.ts";
 const FAULT_MILLISECONDS = 10_000;
 
 /** Rounds end early when all is well, so a wide limit costs time only when it is not. */
-export const PATIENT = { ...SHORT_EPOCHS, max_round_train_time: 150 };
+export const PATIENT = { ...SHORT_EPOCHS, max_round_train_time: 300, epoch_time: 301 };
 
 /**
- * Lets faults last for a while. Over that time and two more epochs of everybody no client crashes, losses
- * fall from epoch to epoch, and members hold the same weights.
+ * Lets faults last for a while. From their beginning to everybody's training in the epoch after the next
+ * no client crashes, losses fall from epoch to epoch, and members hold the same weights.
  */
 export async function survive(network: ContainerNetwork, begin: () => Promise<AsyncDisposable>[]) {
-  await network.until("a round", 120, ({ runState }) => runState === RunState.RoundTrain);
-  const { epoch: before } = network.state.progress;
+  await network.until(
+    "a later round of everybody",
+    120,
+    (state) =>
+      state.runState === RunState.RoundTrain && currentRound(state).height > 0 &&
+      state.epochState.clients.length === network.clients.length,
+  );
+  const { epoch } = network.state.progress;
   {
     await using faults = new AsyncDisposableStack();
     for (const fault of await Promise.all(begin())) faults.use(fault);
     await delay(FAULT_MILLISECONDS);
   }
-  const { epoch } = network.state.progress;
   await network.until(
     "two epochs of everybody",
     180,
@@ -32,6 +38,6 @@ export async function survive(network: ContainerNetwork, begin: () => Promise<As
   );
   await network.assertNobodyCrashed();
   const events = await Promise.all(network.clients.map((client) => client.allEvents()));
-  assertLossesFall(events, before);
+  assertLossesFall(events, epoch);
   agreement(events);
 }
