@@ -177,6 +177,7 @@ Deno.test("equal nodes are merged, dead ones dropped, equal constants stored onc
     "Mul",
     "Exp",
     "Add",
+    "SequenceEmpty",
     "Identity",
     "Identity",
   ]);

@@ -1,6 +1,12 @@
 /** From a graph under construction to the bytes of an ONNX model: merge equal nodes, drop dead ones. */
-import { encodeModel, type OnnxNode } from "../onnx/proto.ts";
+import { ELEMENT_TYPES, encodeModel, type OnnxNode } from "../onnx/proto.ts";
 import { type Graph, graphError, type GraphNode, type Tensor } from "./tensor.ts";
+
+/**
+ * First output of every model, an empty list: the runtime's binding copies outputs one after the other
+ * until it meets one that is no tensor, and `Session` wants none of the copies.
+ */
+export const COPY_STOP = "copy stop";
 
 /** Every node once: of nodes with the same operator, operands and attributes the first stays. */
 export function mergeEqualNodes(
@@ -62,7 +68,10 @@ export function compile(
   return encodeModel({
     name: "psyche",
     inputs: graph.inputs.filter((input) => used.has(input)),
-    outputs: results.map(({ name, tensor }) => ({ name, type: tensor.type, shape: tensor.shape })),
+    outputs: [
+      { name: COPY_STOP, type: graph.float, shape: [], list: true },
+      ...results.map(({ name, tensor }) => ({ name, type: tensor.type, shape: tensor.shape })),
+    ],
     initializers: [...graph.constants]
       .filter(({ tensor }) => used.has(tensor))
       .map(({ tensor, bytes }) => ({
@@ -78,6 +87,12 @@ export function compile(
         outputs: [output.name],
         attributes,
       })),
+      {
+        op: "SequenceEmpty",
+        inputs: [],
+        outputs: [COPY_STOP],
+        attributes: { dtype: { int: ELEMENT_TYPES[graph.float] } },
+      },
       // Naming through Identity lets one tensor be several outputs; the runtime removes the copies.
       ...results.map(({ name, tensor }): OnnxNode => ({
         op: "Identity",

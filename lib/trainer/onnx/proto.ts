@@ -39,6 +39,8 @@ export interface OnnxValue {
   name: string;
   type: ElementType;
   shape: readonly number[];
+  /** The value is a list of such tensors. */
+  list?: boolean;
 }
 
 /** A constant; `bytes` are its elements, little-endian and row-major. */
@@ -146,14 +148,18 @@ function writeNode(w: Writer, node: OnnxNode): void {
 }
 
 function writeValue(w: Writer, value: OnnxValue): void {
-  w.text(1, value.name);
-  w.message(2, (type) =>
+  const writeTensorType = (type: Writer) =>
     type.message(1, (tensor) => {
       tensor.int(1, ELEMENT_TYPES[value.type]);
       tensor.message(2, (shape) => {
         for (const size of value.shape) shape.message(1, (dimension) => dimension.int(1, size));
       });
-    }));
+    });
+  w.text(1, value.name);
+  w.message(2, (type) => {
+    if (value.list) type.message(4, (list) => list.message(1, writeTensorType));
+    else writeTensorType(type);
+  });
 }
 
 function writeInitializer(w: Writer, value: OnnxInitializer): void {

@@ -1,6 +1,7 @@
 /** One compiled graph: typed arrays in, typed arrays out. */
 import type { InferenceSession } from "onnxruntime-node";
 import { PsycheError } from "../../error.ts";
+import { COPY_STOP } from "../graph/passes.ts";
 import type { ComputeDevice } from "../trainer.ts";
 import type { OnnxRuntime } from "./onnx_runtime.ts";
 
@@ -8,6 +9,9 @@ export type NumberArray =
   | Float32Array<ArrayBuffer>
   | Float64Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>;
+
+/** What the binding says when it meets {@linkcode COPY_STOP} among the outputs of a run that succeeded. */
+const STOPPED = "Non tensor type is temporarily not supported.";
 
 export class Session {
   readonly #ort: OnnxRuntime;
@@ -63,14 +67,18 @@ export class Session {
     results: ReadonlyMap<string, NumberArray>,
   ): Promise<void> {
     const inputs = tensors(this.#ort, this.#session.inputMetadata, feeds);
-    const outputs = tensors(
-      this.#ort,
-      this.#session.outputMetadata.filter((output) => results.has(output.name)),
-      results,
-    );
+    const { outputMetadata } = this.#session;
+    const wanted = outputMetadata.filter((output) => results.has(output.name));
+    const stops = outputMetadata.some(({ name }) => name === COPY_STOP);
+    const outputs: InferenceSession.FetchesType = {
+      ...(stops ? { [COPY_STOP]: null } : {}),
+      ...tensors(this.#ort, wanted, results),
+    };
     try {
       await this.#session.run(inputs, outputs);
     } catch (cause) {
+      // The run is over and `results` are filled; only their copies were not made.
+      if (message(cause) === STOPPED) return;
       throw new PsycheError(
         "GRAPH_RUN_FAILED",
         `The ONNX runtime failed in a run (${
