@@ -16,14 +16,15 @@ Deno.test({
     const [old] = network.clients;
 
     await t.step("4: before the chain reaches the epoch after the next", async () => {
-      const { epoch } = (await network.until("a round", 120, (state) =>
-        state.runState === RunState.RoundTrain && state)).progress;
+      await network.until("a round", 120, ({ runState }) => runState === RunState.RoundTrain);
       let newcomer: ContainerClient;
       {
         await using _slow = await network.spoil(old.name, { delay: 2000, jitter: 500 });
         newcomer = await network.addClient();
+        await network.until("a sign of the newcomer", 60, () => newcomer.wallet());
+        const { epoch } = network.state.progress;
         const loaded = await network.until("its model", 180, async (state) => {
-          assert.ok(state.progress.epoch <= epoch + 2, `epoch ${state.progress.epoch}`);
+          assert.ok(state.progress.epoch <= epoch + 1, `epoch ${state.progress.epoch}`);
           return (await newcomer.eventsOf("model_loaded"))[0];
         });
         assert.equal(loaded.source, "peers");
@@ -32,8 +33,7 @@ Deno.test({
       await network.until(
         "equal weights",
         120,
-        async () =>
-          agreement([await old.events(), await newcomer.events()]) >= 2,
+        async () => agreement([await old.events(), await newcomer.events()]) >= 2,
       );
       await network.assertNobodyCrashed();
     });
