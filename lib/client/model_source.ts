@@ -74,6 +74,8 @@ export class RunModel implements ModelSource {
     | { kind: "epoch"; step: number }
     | { kind: "outdated" } = { kind: "outdated" };
   #format: ResultFormat | null = null;
+  /** Settings that `#trainer` was made with. */
+  #settings = "";
 
   constructor(options: RunModelOptions) {
     this.#options = options;
@@ -146,7 +148,9 @@ export class RunModel implements ModelSource {
     }
     const source = checkpointPlace(checkpoint);
     if (
-      this.#trainer && this.#origin.kind === "checkpoint" && this.#origin.source === source
+      this.#trainer && this.#origin.kind === "checkpoint" && this.#origin.source === source &&
+      // The owner may have changed them in a pause.
+      this.#settings === settingsOf(model)
     ) return this.#trainer;
     const directory = await this.#options.resolveDirectory(checkpoint, signal);
     const trainer = await this.#replace(model, { directory }, signal);
@@ -220,6 +224,7 @@ export class RunModel implements ModelSource {
       dataParallelism: this.#options.dataParallelism,
       signal,
     });
+    this.#settings = settingsOf(model);
     return this.#trainer;
   }
 
@@ -232,6 +237,11 @@ export class RunModel implements ModelSource {
       weights_sha256: await trainer.weightsSha256(),
     });
   }
+}
+
+/** What a trainer is made for, besides the weights. */
+function settingsOf({ maxSeqLen, optimizer }: Model): string {
+  return JSON.stringify([maxSeqLen, optimizer]);
 }
 
 function notAvailable(peers: number, cause: unknown): PsycheError {
