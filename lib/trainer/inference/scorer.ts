@@ -6,8 +6,10 @@ import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
 import type { ComputeDevice } from "../trainer.ts";
 
-/** Compiled graphs kept; lengths are rounded up to powers of two so that few are needed. */
+/** Compiled graphs kept; sizes are rounded up to powers so that few are needed. */
 const MAX_SESSIONS = 8;
+const SHORTEST = 32;
+const FEWEST = 16;
 
 export class Scorer {
   readonly #ort: OnnxRuntime;
@@ -49,8 +51,9 @@ export class Scorer {
         `Token ${outside} is outside the vocabulary of ${vocabSize}; use the model's tokenizer.`,
       );
     }
-    const length = roundUp(read.length, 16);
-    const scored = roundUp(count, 4);
+    const length = roundUp(read.length, SHORTEST, 2);
+    // Scored rows are cheap beside the rows that are read.
+    const scored = roundUp(count, FEWEST, 4);
     const results = new Float32Array(scored);
     const feeds = new Map<string, NumberArray>([
       ["tokens", padded(read, length)],
@@ -94,6 +97,9 @@ function padded(values: readonly number[], length: number): Int32Array<ArrayBuff
   return result;
 }
 
-function roundUp(count: number, least: number): number {
-  return Math.max(least, 2 ** Math.ceil(Math.log2(count)));
+/** The least of `least`, `least * factor`, `least * factor²` … that is not below `count`. */
+function roundUp(count: number, least: number, factor: number): number {
+  let size = least;
+  while (size < count) size *= factor;
+  return size;
 }
