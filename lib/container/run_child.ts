@@ -1,3 +1,5 @@
+import { PsycheError } from "../error.ts";
+
 /** A limit after which a child that was asked to end is killed; a client's checkpoint has to fit in. */
 const STOP_MILLISECONDS = 30_000;
 
@@ -13,6 +15,7 @@ export async function statusWithTalk(child: Deno.ChildProcess): Promise<Deno.Com
  * Runs a program with the terminal of this one, to its exit code. An abort is passed on as SIGTERM.
  *
  * @param options.isTalk its standard output is no result, and goes to standard error
+ * @throws PsycheError `PROGRAM_NOT_STARTED`, with the exit code that shells have for it
  */
 export async function runChild(
   command: string,
@@ -20,12 +23,12 @@ export async function runChild(
   signal: AbortSignal,
   { isTalk = false }: { isTalk?: boolean } = {},
 ): Promise<number> {
-  const child = new Deno.Command(command, {
+  const child = spawn(command, {
     args,
     stdin: "inherit",
     stdout: isTalk ? "piped" : "inherit",
     stderr: "inherit",
-  }).spawn();
+  });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const send = (name: Deno.Signal) => {
     try {
@@ -44,4 +47,19 @@ export async function runChild(
   signal.removeEventListener("abort", stop);
   clearTimeout(timer);
   return code;
+}
+
+function spawn(command: string, options: Deno.CommandOptions): Deno.ChildProcess {
+  try {
+    return new Deno.Command(command, options).spawn();
+  } catch (cause) {
+    const isMissing = cause instanceof Deno.errors.NotFound;
+    if (!isMissing && !(cause instanceof Deno.errors.PermissionDenied)) throw cause;
+    throw new PsycheError(
+      "PROGRAM_NOT_STARTED",
+      `"${command}" cannot be run (${isMissing ? "no such program" : "no permission"}); ` +
+        `check its name and the PATH.`,
+      { cause, exitCode: isMissing ? 127 : 126 },
+    );
+  }
 }
