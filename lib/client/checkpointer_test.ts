@@ -224,6 +224,32 @@ Deno.test("the chain is told when it listens and nobody is loading what it says"
     assert.deepEqual(scene.failures().slice(1), ["record CHECKPOINT_NOT_RECORDED"]);
   }));
 
+Deno.test("a chain that cannot be reached is asked again, unless the client is leaving", () =>
+  inScene(async ({ open, recorded, failures, chainState }) => {
+    let reads = 0;
+    const target = publishing(() => Promise.resolve({ kind: "Hub", repo: REPO }));
+    const chain: CheckpointerOptions["chain"] = {
+      read() {
+        if (++reads > 1) return Promise.resolve(chainState);
+        return Promise.reject(new PsycheError("RPC_UNREACHABLE", "It is down."));
+      },
+      checkpoint(checkpoint) {
+        recorded.push(checkpoint);
+        return Promise.resolve({ signature: "signed", feeLamports: 5000 });
+      },
+    };
+    const staying = open({ target, chain });
+    await staying.save(trainerWith(1), stateAt(3));
+    while (recorded.length === 0) await new Promise((done) => setTimeout(done, 10));
+    await staying.close();
+    assert.deepEqual([reads, failures()], [2, []]);
+    reads = 0;
+    const leaving = open({ target, chain });
+    await leaving.save(trainerWith(1), stateAt(5));
+    await leaving.close();
+    assert.deepEqual(failures(), ["record RPC_UNREACHABLE"]);
+  }));
+
 Deno.test("what can never work is refused before the client joins", () =>
   inScene(async ({ directory }) => {
     const signal = new AbortController().signal;

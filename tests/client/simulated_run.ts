@@ -1,6 +1,8 @@
 import type { ClientEvent, TimedEvent } from "../../lib/events/event.ts";
 import { RunMonitor } from "../../lib/events/run_monitor.ts";
 import type { IdleWork } from "../../lib/client/idle_evaluation.ts";
+import { Checkpointer } from "../../lib/client/checkpointer.ts";
+import { localTarget } from "../../lib/client/checkpoint_target.ts";
 import { RunModel } from "../../lib/client/model_source.ts";
 import type { SequenceSource } from "../../lib/client/read_ahead.ts";
 import type { DataSource } from "../../lib/client/training_data.ts";
@@ -11,7 +13,11 @@ import { updateRun } from "../../lib/protocol/transitions.ts";
 import { createFaults } from "./faults.ts";
 import { SimulatedChain } from "./simulated_chain.ts";
 import { type SimulatedPeer, SimulatedPeers } from "./simulated_peers.ts";
-import { SIMULATED_OPTIMIZER, SimulatedTrainer } from "./simulated_trainer.ts";
+import {
+  SIMULATED_OPTIMIZER,
+  type SimulatedCheckpoints,
+  SimulatedTrainer,
+} from "./simulated_trainer.ts";
 
 export interface SimulatedRunOptions {
   seed: number;
@@ -24,6 +30,8 @@ export interface SimulatedRunOptions {
   clientVersion?: string;
   /** DisTrO when absent. */
   optimizer?: Optimizer;
+  /** All clients save their weights and tell the chain where. */
+  recordCheckpoints?: boolean;
   /** Sequences that are their own index, when absent. */
   data?: Partial<DataSource> & SequenceSource;
   /** Of the client with that number, from 1. */
@@ -65,11 +73,13 @@ export class SimulatedRun {
   readonly peers: SimulatedPeers;
   readonly monitor = new RunMonitor();
   readonly clients: SimulatedClient[] = [];
+  readonly checkpoints: SimulatedCheckpoints = new Map();
   readonly #faults;
   readonly #end = new AbortController();
   readonly #clientVersion: string | undefined;
   readonly #data: DataSource;
   readonly #idle: SimulatedRunOptions["idle"];
+  readonly #recordCheckpoints: boolean;
 
   constructor(options: SimulatedRunOptions) {
     this.#clientVersion = options.clientVersion;
@@ -79,6 +89,7 @@ export class SimulatedRun {
       ...options.data ?? NUMBERED,
     };
     this.#idle = options.idle;
+    this.#recordCheckpoints = options.recordCheckpoints ?? false;
     this.#faults = createFaults(options.seed);
     const faults = this.#faults;
     this.chain = new SimulatedChain(initialState(options), CLOCK_RATE, {
@@ -112,34 +123,49 @@ export class SimulatedRun {
     const duration = () => this.#faults.upTo(10);
     const model = new RunModel({
       network: peer,
-      createTrainer: (options) =>
-        Promise.resolve(
-          new SimulatedTrainer(
-            duration,
-            "parameters" in options.model ? options.model.parameters : undefined,
-            options.optimizer,
-          ),
-        ),
-      resolveDirectory: () => Promise.resolve("simulated"),
+      createTrainer: ({ model, optimizer }) => {
+        const weights = "parameters" in model
+          ? model.parameters
+          : this.checkpoints.get(model.directory);
+        const trainer = new SimulatedTrainer(duration, weights, optimizer);
+        trainer.checkpoints = this.checkpoints;
+        return Promise.resolve(trainer);
+      },
+      // The first model is on no disk: every trainer begins with it.
+      resolveDirectory: (checkpoint) =>
+        Promise.resolve(checkpoint.kind === "Hub" ? checkpoint.repo.repoId : "simulated"),
       parameterShapes: () => new SimulatedTrainer(duration).parameters,
       microBatchSize: 1,
       threads: 1,
       emit,
     });
+    const chain = this.chain.client(signer, () => asleep);
+    const checkpointer = new Checkpointer({
+      directory: name,
+      format: {},
+      keepSteps: null,
+      target: localTarget(name),
+      chain,
+      signer,
+      emit,
+    });
     const client = new TrainingClient({
       identity: { signer, p2pIdentity: peer.publicKey },
-      chain: this.chain.client(signer, () => asleep),
+      chain,
       network: peer,
       model,
       data: this.#data,
       idle: this.#idle?.(number),
       clientVersion: this.#clientVersion,
+      saveCheckpoint: this.#recordCheckpoints
+        ? (trainer, last) => checkpointer.save(trainer, last)
+        : undefined,
       emit,
     });
     let asleep = false;
     const killed = new AbortController();
     const ended = client.run(AbortSignal.any([killed.signal, this.#end.signal]))
-      .finally(() => peer.close());
+      .finally(() => Promise.all([peer.close(), checkpointer.close()]));
     const handle = {
       name,
       peer,

@@ -24,6 +24,9 @@ export const SIMULATED_OPTIMIZER: Optimizer = {
   quantize1bit: true,
 };
 
+/** A disk that all clients share. */
+export type SimulatedCheckpoints = Map<string, ReadonlyMap<string, Float32Array<ArrayBuffer>>>;
+
 /**
  * A trainer without a model: its "gradient" is a hash of its weights and its data. The update is the
  * real DisTrO apply, so two clients that apply different results, or the same ones in another state,
@@ -36,6 +39,8 @@ export class SimulatedTrainer implements Trainer {
   readonly parameters = [{ name: "a.weight", shape: [8, 8] }, { name: "b.weight", shape: [64] }];
   readonly files = { config: "simulated", tokenizer: null };
   readonly weights = new Map<string, Float32Array<ArrayBuffer>>();
+  /** Where checkpoints go, by directory; nowhere when null. */
+  checkpoints: SimulatedCheckpoints | null = null;
   readonly #duration: () => number;
   readonly #optimizer: Optimizer;
   #nonce = 0;
@@ -125,7 +130,9 @@ export class SimulatedTrainer implements Trainer {
     return Promise.resolve(this.weights.get(name)!.slice());
   }
 
-  saveCheckpoint(): Promise<void> {
+  saveCheckpoint(directory: string): Promise<void> {
+    const copies = [...this.weights].map(([name, data]) => [name, data.slice()] as const);
+    this.checkpoints?.set(directory, new Map(copies));
     return Promise.resolve();
   }
 
