@@ -5,7 +5,7 @@ import { updateRun } from "../../lib/protocol/transitions.ts";
 import { NUMBERED, SimulatedRun } from "./simulated_run.ts";
 import { SIMULATED_OPTIMIZER } from "./simulated_trainer.ts";
 
-for (const after of ["training", "warmup"]) {
+for (const after of ["training", "joining"]) {
   Deno.test(`settings that change in a pause after ${after} reach data and trainer`, async () => {
     let open = "Dummy";
     const run = new SimulatedRun({
@@ -21,8 +21,13 @@ for (const after of ["training", "warmup"]) {
         },
       },
     });
-    if (after === "training") await run.until(({ progress }) => progress.step >= 3);
-    else await run.until(({ runState }) => runState === RunState.Warmup);
+    const joined = () =>
+      run.clients.filter(({ events }) => events.some(({ type }) => type === "joined"));
+    await run.until(({ progress }) =>
+      after === "training" ? progress.step >= 3 : joined().length > 0
+    );
+    // Those have loaded their models.
+    const observed = joined();
     run.chain.pause();
     await run.until(({ runState }) => runState === RunState.Paused);
     const { model } = run.chain.state;
@@ -34,7 +39,7 @@ for (const after of ["training", "warmup"]) {
     assert.equal(open, "Local");
     assert.deepEqual(run.monitor.weights.differing, []);
     assert.ok(run.monitor.weights.compared >= 4);
-    for (const { events } of run.clients) {
+    for (const { events } of observed) {
       // With the old settings, and with the new ones.
       assert.equal(events.filter((event) => event.type === "model_loaded").length, 2);
     }
