@@ -291,12 +291,12 @@ export class TrainingClient {
     const { startTimestamp } = state.epochState;
     const over = new AbortController();
     this.#loading = { epoch: startTimestamp, over };
-    // Peers may fetch the weights from here on.
-    this.#options.idle?.stop();
     let trainer: Trainer;
     try {
       // The last epoch's results may still be on their way into the weights.
       await this.#closing;
+      // Peers may fetch the weights from here on.
+      this.#options.idle?.stop();
       await this.#options.data.prepare(state, this.#end.signal);
       trainer = await this.#options.model.load(state, this.#end.signal, over.signal);
     } catch (error) {
