@@ -7,7 +7,7 @@ import {
 } from "../chain/coordinator_reader.ts";
 import type { ProgramIds } from "../chain/programs.ts";
 import { PsycheError } from "../error.ts";
-import { RunState } from "../protocol/coordinator_state.ts";
+import { type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
 import { type DataSpan, dataSpan } from "../protocol/data_span.ts";
 import type { Answered } from "./conversation.ts";
 import type { DataConfig } from "./data_config.ts";
@@ -40,8 +40,8 @@ export interface DataServerReady {
 /**
  * Serves until the run is finished or `signal` is aborted.
  *
- * @throws PsycheError `RUN_NOT_FOUND`, `DATA_CONFIG_INVALID` when the sequence length is not the run's,
- *   `DATA_SERVER_PORT`, `RUN_CLOSED`, and what opening the data throws
+ * @throws PsycheError `RUN_NOT_FOUND`, `DATA_CONFIG_INVALID` when the sequence length is not, or no longer,
+ *   the run's, `DATA_SERVER_PORT`, `RUN_CLOSED`, and what opening the data throws
  */
 export async function runDataServer(
   options: RunDataServerOptions,
@@ -50,13 +50,8 @@ export async function runDataServer(
   const { connection, ids, runId, config, host, port, onReady, onAnswer, onWarning } = options;
   const { coordinatorAccount } = await fetchCoordinatorInstance(connection, ids, runId);
   const { state } = await fetchCoordinator(connection, coordinatorAccount);
-  const { maxSeqLen, dataLocation } = state.model;
-  if (config.sequenceLength !== maxSeqLen) {
-    throw new PsycheError(
-      "DATA_CONFIG_INVALID",
-      `seq_len of the data configuration is ${config.sequenceLength} and max_seq_len of run "${runId}" is ${maxSeqLen}; make them equal (a new run is configured with update-config).`,
-    );
-  }
+  const { dataLocation } = state.model;
+  checkSequenceLength(config, state);
   const data = await openServedData(config, signal);
   const states = new RunStates(state);
   const onProblem = (error: unknown, remote: string) => {
@@ -80,6 +75,8 @@ export async function runDataServer(
     await watchCoordinator(connection, coordinatorAccount, {
       signal: AbortSignal.any([signal, end.signal]),
       onState(newer) {
+        // The owner may change it while the run is paused.
+        checkSequenceLength(config, newer);
         states.put(newer);
         if (newer.runState === RunState.Finished) end.abort();
       },
@@ -93,4 +90,15 @@ export async function runDataServer(
   } finally {
     await server.close();
   }
+}
+
+function checkSequenceLength(
+  { sequenceLength }: DataConfig,
+  { runId, model: { maxSeqLen } }: CoordinatorState,
+): void {
+  if (sequenceLength === maxSeqLen) return;
+  throw new PsycheError(
+    "DATA_CONFIG_INVALID",
+    `seq_len of the data configuration is ${sequenceLength} and max_seq_len of run "${runId}" is ${maxSeqLen}; make them equal (a new run is configured with update-config).`,
+  );
 }
