@@ -14,6 +14,7 @@ import { readRun } from "../../lib/operator/read_run.ts";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
 import { makeWorkspace, readText } from "../operator/script.ts";
 import { withoutEngine } from "./engine.ts";
+import { gatewayAddress } from "./gateway.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -48,12 +49,7 @@ Deno.test({
     }
     const folder = await makeWorkspace();
     const name = `psyche-client-${crypto.randomUUID().slice(0, 8)}`;
-    // An address of this machine that containers reach, and nobody outside of it.
-    const hosts = await dockerOutput([
-      ...["run", "--rm", "--add-host", "gateway:host-gateway", "--entrypoint", "cat"],
-      ...["psyche-client", "/etc/hosts"],
-    ]);
-    const gateway = hosts.match(/^(\S+)\s+gateway$/m)![1];
+    const gateway = await gatewayAddress();
     const validator = start(
       "test-validator",
       ["--json", "--bind-address", gateway, "--rpc-port", "0", "--clock-rate", "10"],

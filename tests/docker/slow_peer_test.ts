@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
 import type { ContainerClient } from "./container_client.ts";
-import { ContainerNetwork, SHORT_EPOCHS } from "./container_network.ts";
+import { ContainerNetwork } from "./container_network.ts";
 import { withoutEngine } from "./engine.ts";
+import { PATIENT } from "./survive.ts";
 import { agreement } from "./training_report.ts";
 
 Deno.test({
@@ -11,7 +12,7 @@ Deno.test({
   ignore: withoutEngine,
   async fn(t) {
     // Time for the slow one to join the second epoch too: else nobody would have its weights.
-    const config = { ...SHORT_EPOCHS, waiting_for_members_extra_time: 150 };
+    const config = { ...PATIENT, waiting_for_members_extra_time: 150 };
     await using network = await ContainerNetwork.start({ clients: 1, config });
     const [old] = network.clients;
 
