@@ -1,5 +1,5 @@
 /** Vocabulary head and mean cross-entropy in one operator. */
-import { add, atLeast, div, log, mul, neg } from "../graph/elementwise.ts";
+import { atLeast, div, log, mul, neg } from "../graph/elementwise.ts";
 import { gatherInRows, gatherRows, scatterAddRows } from "../graph/gather.ts";
 import { integerAtLeast, notNegative } from "../graph/integers.ts";
 import { gemm, softmax } from "../graph/linear.ts";
@@ -27,44 +27,11 @@ export function crossEntropyHead(
   labels: Tensor,
   { someCount = false, maxLogits = MAX_LOGITS } = {},
 ): Tensor {
-  return someCount
-    ? countedHead(x, weight, labels, maxLogits)
-    : wholeHead(x, weight, labels, maxLogits);
-}
-
-/** Every row has the same share in the mean, which the products apply at no cost. */
-function wholeHead(x: Tensor, weight: Tensor, labels: Tensor, maxLogits: number): Tensor {
   const { graph } = x;
   const rows = x.shape[0];
-  const chunks = Math.ceil(rows * weight.shape[0] / maxLogits);
-  const chunkRows = Math.ceil(rows / chunks);
-  let total: Tensor | undefined, dWeight: Tensor | undefined;
-  const dx: Tensor[] = [];
-  for (let start = 0; start < rows; start += chunkRows) {
-    const end = Math.min(start + chunkRows, rows);
-    const part = slice(x, 0, start, end);
-    const label = slice(labels, 0, start, end);
-    const probabilities = softmax(gemm(part, weight, { transB: true }));
-    const found = atLeast(gatherInRows(probabilities, label), FLOOR);
-    const sum = reduceSum(log(found), [0, 1]);
-    total = total === undefined ? sum : add(total, sum);
-    const minusTarget = mul(gatherRows(weight, label), graph.scalar(-1 / rows));
-    dx.push(gemm(probabilities, weight, { alpha: 1 / rows, plus: minusTarget }));
-    dWeight = gemm(probabilities, part, { transA: true, alpha: 1 / rows, plus: dWeight });
-  }
-  const loss = mul(reshape(total!, []), graph.scalar(-1 / rows));
-  return withDerivative(loss, [x, weight], (g) => {
-    const correction = mul(x, graph.scalar(-1 / rows));
-    return [mul(concat(dx, 0), g), mul(scatterAddRows(dWeight!, labels, correction), g)];
-  });
-}
-
-/** Each row's share in the mean is computed: 1 / (rows that count), or 0. */
-function countedHead(x: Tensor, weight: Tensor, labels: Tensor, maxLogits: number): Tensor {
-  const rows = x.shape[0];
-  const counts = reshape(notNegative(labels), [rows, 1]);
-  const shares = div(counts, atLeast(reduceSum(counts, [0, 1]), 1));
-  const found = integerAtLeast(labels, 0);
+  const { found, shares } = someCount
+    ? countedShares(labels)
+    : { found: labels, shares: graph.scalar(1 / rows) };
   const shared = mul(x, shares);
   const chunks = Math.ceil(rows * weight.shape[0] / maxLogits);
   const chunkRows = Math.ceil(rows / chunks);
@@ -84,4 +51,11 @@ function countedHead(x: Tensor, weight: Tensor, labels: Tensor, maxLogits: numbe
     mul(mul(concat(dx, 0), shares), g),
     mul(scatterAddRows(dWeight!, found, neg(shared)), g),
   ]);
+}
+
+/** Labels with 0 for those that do not count, and each row's share in the mean, [rows, 1]. */
+function countedShares(labels: Tensor): { found: Tensor; shares: Tensor } {
+  const counts = reshape(notNegative(labels), [labels.shape[0], 1]);
+  const shares = div(counts, atLeast(reduceSum(counts, [0, 1]), 1));
+  return { found: integerAtLeast(labels, 0), shares };
 }
