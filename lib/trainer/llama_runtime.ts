@@ -9,6 +9,7 @@ import { type BatchShape, gradientName, lossModel, trainingModel } from "./model
 import type { Model, Parameter } from "./model/model_directory.ts";
 import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "./runtime/session.ts";
+import { SessionCache } from "./runtime/session_cache.ts";
 import type { ComputeDevice } from "./trainer.ts";
 import { batchFeeds, batchKind, checkBatch, type TrainingBatch } from "./training_batch.ts";
 
@@ -28,9 +29,9 @@ export class LlamaRuntime {
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
   readonly #options: LlamaRuntimeOptions;
-  /** By the shape and kind of the batch, the one unused for longest first. */
-  readonly #training = new Map<string, Session>();
-  readonly #evaluation = new Map<string, Session>();
+  /** By the shape and kind of the batch. */
+  readonly #training = new SessionCache(MAX_SESSIONS);
+  readonly #evaluation = new SessionCache(MAX_SESSIONS);
   /** What a run of the training graph writes. */
   readonly #gradients: Gradients;
   /** Sum over pieces; made when a batch first has several. */
@@ -114,10 +115,8 @@ export class LlamaRuntime {
   }
 
   async release(): Promise<void> {
-    const all = [...this.#training.values(), ...this.#evaluation.values()];
-    this.#training.clear();
-    this.#evaluation.clear();
-    for (const session of all) await session.release();
+    await this.#training.release();
+    await this.#evaluation.release();
   }
 
   #buffers(): Gradients {
@@ -147,27 +146,17 @@ export class LlamaRuntime {
     return loss[0];
   }
 
-  /** The graph for batches of `shape`; the one unused for longest makes room. */
-  async #session(
-    sessions: Map<string, Session>,
+  /** The graph for batches of `shape`. */
+  #session(
+    sessions: SessionCache,
     shape: BatchShape,
     build: typeof trainingModel,
   ): Promise<Session> {
-    const key = JSON.stringify(shape);
-    let session = sessions.get(key);
-    if (session === undefined) {
-      if (sessions.size >= MAX_SESSIONS) {
-        const [oldest] = sessions.keys();
-        await sessions.get(oldest)!.release();
-        sessions.delete(oldest);
-      }
-      const { threads, device } = this.#options;
-      const model = build(this.#model.config, shape);
-      session = await Session.create(this.#ort, model, { threads, device });
-    }
-    sessions.delete(key);
-    sessions.set(key, session);
-    return session;
+    const { threads, device } = this.#options;
+    return sessions.get(
+      JSON.stringify(shape),
+      () => Session.create(this.#ort, build(this.#model.config, shape), { threads, device }),
+    );
   }
 
   /** @throws PsycheError `TOKENS_INVALID` for rows that this runtime cannot take */

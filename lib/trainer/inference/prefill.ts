@@ -3,6 +3,7 @@ import type { Model } from "../model/model_directory.ts";
 import { prefillModel } from "../model/prefill_graph.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
+import { SessionCache } from "../runtime/session_cache.ts";
 import type { ComputeDevice } from "../trainer.ts";
 
 /** Compiled graphs kept; lengths are rounded up to powers of two so that few are needed. */
@@ -23,8 +24,8 @@ export class Prefill {
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
   readonly #options: { threads: number; device?: ComputeDevice };
-  /** By length, the one unused for longest first. */
-  readonly #sessions = new Map<number, Session>();
+  /** By length. */
+  readonly #sessions = new SessionCache(MAX_SESSIONS);
 
   constructor(
     ort: OnnxRuntime,
@@ -64,24 +65,13 @@ export class Prefill {
   }
 
   async release(): Promise<void> {
-    const all = [...this.#sessions.values()];
-    this.#sessions.clear();
-    for (const session of all) await session.release();
+    await this.#sessions.release();
   }
 
-  async #session(length: number): Promise<Session> {
-    let session = this.#sessions.get(length);
-    if (session === undefined) {
-      if (this.#sessions.size >= MAX_SESSIONS) {
-        const [oldest] = this.#sessions.keys();
-        await this.#sessions.get(oldest)!.release();
-        this.#sessions.delete(oldest);
-      }
+  #session(length: number): Promise<Session> {
+    return this.#sessions.get(`${length}`, () => {
       const graph = prefillModel(this.#model.config, length);
-      session = await Session.create(this.#ort, graph, this.#options);
-    }
-    this.#sessions.delete(length);
-    this.#sessions.set(length, session);
-    return session;
+      return Session.create(this.#ort, graph, this.#options);
+    });
   }
 }

@@ -4,6 +4,7 @@ import { scoreModel } from "../model/llama_graph.ts";
 import type { Model } from "../model/model_directory.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
+import { SessionCache } from "../runtime/session_cache.ts";
 import type { ComputeDevice } from "../trainer.ts";
 
 /** Compiled graphs kept; sizes are rounded up to powers so that few are needed. */
@@ -15,8 +16,8 @@ export class Scorer {
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
   readonly #options: { threads: number; device?: ComputeDevice };
-  /** By `<length>/<scored>`, the one unused for longest first. */
-  readonly #sessions = new Map<string, Session>();
+  /** By `<length>/<scored>`. */
+  readonly #sessions = new SessionCache(MAX_SESSIONS);
 
   constructor(
     ort: OnnxRuntime,
@@ -67,26 +68,14 @@ export class Scorer {
   }
 
   async release(): Promise<void> {
-    const all = [...this.#sessions.values()];
-    this.#sessions.clear();
-    for (const session of all) await session.release();
+    await this.#sessions.release();
   }
 
-  async #session(length: number, scored: number): Promise<Session> {
-    const key = `${length}/${scored}`;
-    let session = this.#sessions.get(key);
-    if (session === undefined) {
-      if (this.#sessions.size >= MAX_SESSIONS) {
-        const [oldest] = this.#sessions.keys();
-        await this.#sessions.get(oldest)!.release();
-        this.#sessions.delete(oldest);
-      }
+  #session(length: number, scored: number): Promise<Session> {
+    return this.#sessions.get(`${length}/${scored}`, () => {
       const graph = scoreModel(this.#model.config, length, scored);
-      session = await Session.create(this.#ort, graph, this.#options);
-    }
-    this.#sessions.delete(key);
-    this.#sessions.set(key, session);
-    return session;
+      return Session.create(this.#ort, graph, this.#options);
+    });
   }
 }
 
