@@ -1,10 +1,10 @@
 /** DisTrO as an optimizer: docs/protocol/training-math.md section 3.2, steps A to G, and 3.3. */
 import type { Optimizer as OptimizerSettings } from "../protocol/coordinator_state.ts";
 import { applyResults } from "./distro/apply.ts";
-import { stepAndCompress } from "./distro/compress.ts";
 import { type Entries, writeEntries } from "./distro/entries.ts";
 import { distroLayout } from "./distro/layout.ts";
-import { lookAhead, scale } from "./kernels/elementwise.ts";
+import { Residuals } from "./distro/residuals.ts";
+import { scale } from "./kernels/elementwise.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import type { Optimizer } from "./optimizer.ts";
 
@@ -24,7 +24,7 @@ export function createDistro(
 ): Optimizer {
   const hyper = { chunk: settings.compressionChunk, topk: settings.compressionTopk };
   const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
-  const residuals = parameters.map(({ data }) => new Float32Array(data.length));
+  const residuals = new Residuals(parameters.map(({ name }, p) => ({ name, layout: layouts[p] })));
   // Beside the weights: adding back what was subtracted would not restore every bit.
   const ahead = parameters.map(({ name, shape, data }) => ({
     name,
@@ -36,12 +36,12 @@ export function createDistro(
   return {
     reset() {
       own = [];
-      for (const residual of residuals) residual.fill(0);
+      residuals.reset();
     },
 
     lookAhead(previousLr) {
       parameters.forEach(({ data }, p) => {
-        lookAhead(ahead[p].data, data, residuals[p], previousLr);
+        residuals.lookAhead(p, ahead[p].data, data, previousLr);
       });
       return ahead;
     },
@@ -52,10 +52,7 @@ export function createDistro(
       const isFirstOfRound = !own.some((entry) => entry.round === round);
       const previous = own.filter((entry) => entry.round === round - 1);
       const entries = parameters.map(({ name }, p) =>
-        stepAndCompress({
-          name,
-          layout: layouts[p],
-          residual: residuals[p],
+        residuals.step(p, {
           gradient: gradients.get(name)!,
           previous: previous.map((entry) => entry.entries[p]),
           decay: settings.compressionDecay,

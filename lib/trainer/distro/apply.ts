@@ -3,9 +3,10 @@
  */
 import { PsycheError } from "../../error.ts";
 import type { DistroResult } from "../trainer.ts";
-import { bands, blockKernels } from "./block_kernels.ts";
+import { KernelMemory } from "../kernels/kernel_memory.ts";
+import { bands, BlockKernels, kernelsKey } from "./block_kernels.ts";
 import { readEntries } from "./entries.ts";
-import { type DistroHyper, distroLayout } from "./layout.ts";
+import { type DistroHyper, type DistroLayout, distroLayout } from "./layout.ts";
 
 /** A parameter as apply changes it, fp32 in row-major order. */
 export interface ParameterData {
@@ -74,16 +75,27 @@ export function applyResults(
     return { data, layout, entries: results.map((result) => readEntries(result[i], layout)) };
   });
   for (const { data, layout, entries } of work) {
-    const kernels = blockKernels(layout);
-    const { target } = kernels;
-    for (const { block, offset } of bands(layout)) {
-      target.set(data.subarray(offset, offset + target.length));
-      for (let at = 0, next = block; at < layout.cols; at += layout.w) {
-        kernels.apply(next++, entries, at, lr);
-      }
-      data.set(target, offset);
+    const kernels = applyKernels(layout);
+    for (const band of bands(layout)) {
+      const { offset } = band;
+      kernels.band.set(data.subarray(offset, offset + kernels.band.length));
+      kernels.apply(band, entries, lr);
+      data.set(kernels.band, offset);
     }
   }
+}
+
+const made = new Map<string, BlockKernels>();
+
+/** Weights pass by in bands, so few memories serve all models of a process; see `block_kernels.ts`. */
+function applyKernels(layout: DistroLayout): BlockKernels {
+  const key = kernelsKey(layout);
+  let kernels = made.get(key);
+  if (kernels === undefined) {
+    kernels = new BlockKernels(layout, new KernelMemory(BlockKernels.bytes(layout)));
+    made.set(key, kernels);
+  }
+  return kernels;
 }
 
 function checkCount(parameters: ReadonlyArray<unknown>, result: DistroResult): void {

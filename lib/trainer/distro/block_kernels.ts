@@ -1,6 +1,7 @@
 /**
  * The kernels for blocks of one size (docs/protocol/training-math.md section 3): tables, buffers and
- * room for one band of blocks, which is a contiguous part of a parameter.
+ * room for one band of blocks, which is a contiguous part of a parameter. What they change lies in the
+ * same kernel memory.
  */
 import { KernelMemory, roundUp } from "../kernels/kernel_memory.ts";
 import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
@@ -30,30 +31,27 @@ export class BlockKernels {
   readonly #values: Float32Array<ArrayBuffer>;
   readonly #keptIndices: Int32Array<ArrayBuffer>;
   readonly #keptValues: Float32Array<ArrayBuffer>;
-  /** Room for a band of what the kernels change: weights or residuals. */
-  readonly target: Float32Array<ArrayBuffer>;
-  /** Room for the same band of the gradient. */
-  readonly gradient: Float32Array<ArrayBuffer>;
+  /** Room for a band of an array that lies elsewhere: weights or gradient. */
+  readonly band: Float32Array<ArrayBuffer>;
 
-  constructor(layout: DistroLayout) {
+  /** Bytes that the constructor takes of a memory. */
+  static bytes({ h, w, k, cols }: DistroLayout): number {
+    return roundUp(workspaceBytes(h, w, k)) + roundUp(4 * h * cols) +
+      2 * roundUp(4 * MOST_ENTRIES) + 2 * roundUp(4 * (cols / w) * k);
+  }
+
+  /** For parameters whose layout has the same blocks, entries and width, and arrays in `memory`. */
+  constructor(layout: DistroLayout, memory: KernelMemory) {
     const { h, w, k, cols } = layout;
-    const band = h * cols;
-    const blocks = cols / w;
-    const workspace = workspaceBytes(h, w, k);
-    const memory = new KernelMemory(
-      roundUp(workspace) + 2 * roundUp(4 * band) + 2 * roundUp(4 * MOST_ENTRIES) +
-        2 * roundUp(4 * blocks * k),
-    );
     this.#layout = layout;
     this.#kernels = memory.kernels;
-    this.#space = memory.take(Uint8Array<ArrayBuffer>, workspace).byteOffset;
+    this.#space = memory.take(Uint8Array<ArrayBuffer>, workspaceBytes(h, w, k)).byteOffset;
     this.#scale = edgeScale(h) * edgeScale(w);
     this.#indices = memory.take(Int32Array<ArrayBuffer>, MOST_ENTRIES);
     this.#values = memory.take(Float32Array<ArrayBuffer>, MOST_ENTRIES);
-    this.#keptIndices = memory.take(Int32Array<ArrayBuffer>, blocks * k);
-    this.#keptValues = memory.take(Float32Array<ArrayBuffer>, blocks * k);
-    this.target = memory.take(Float32Array<ArrayBuffer>, band);
-    this.gradient = memory.take(Float32Array<ArrayBuffer>, band);
+    this.#keptIndices = memory.take(Int32Array<ArrayBuffer>, (cols / w) * k);
+    this.#keptValues = memory.take(Float32Array<ArrayBuffer>, (cols / w) * k);
+    this.band = memory.take(Float32Array<ArrayBuffer>, h * cols);
 
     memory.kernels.prepare_workspace(this.#space, h, w, k);
     const tables = new Uint32Array(memory.buffer, this.#space + 4 * TABLES, 6);
@@ -69,56 +67,57 @@ export class BlockKernels {
     new Float32Array(memory.buffer, columnFactors, columnTable.length).set(columnTable);
   }
 
-  /** `weights -= step * sign(decoded)` for the block that begins at `target[at]`. */
-  apply(block: number, results: readonly Entries[], at: number, step: number): void {
-    this.#gather(block, results);
-    this.#kernels.apply_block(this.#space, this.#address(this.target, at), this.#layout.cols, step);
-  }
-
-  /** `residual = (residual - decoded) * decay + rate * gradient` for the block at `target[at]`. */
-  subtract(
-    block: number,
-    results: readonly Entries[],
-    at: number,
-    decay: number,
-    rate: number,
-  ): void {
-    this.#gather(block, results);
-    this.#kernels.subtract_block(
-      this.#space,
-      this.#address(this.target, at),
-      this.#address(this.gradient, at),
-      this.#layout.cols,
-      decay,
-      rate,
-    );
-  }
-
-  /** `residual = residual * decay + rate * gradient` for the first `length` elements of the band. */
-  decayAndAdd(length: number, decay: number, rate: number): void {
-    const { target, gradient } = this;
-    this.#kernels.decay_and_add(target.byteOffset, gradient.byteOffset, length, decay, rate);
+  /** `weights -= step * sign(decoded)` for the blocks of the band of weights in `band`. */
+  apply({ block }: Band, results: readonly Entries[], step: number): void {
+    const { cols, w } = this.#layout;
+    for (let at = 0; at < cols; at += w) {
+      this.#gather(block++, results);
+      this.#kernels.apply_block(this.#space, this.band.byteOffset + 4 * at, cols, step);
+    }
   }
 
   /**
-   * Transforms the blocks of the band in `target` and writes the largest entries of each to `into`,
-   * from block `first` on. Returns whether all of them are finite.
+   * `residual = (residual - decoded) * decay + rate * gradient` for a band of the residual, with that of
+   * the gradient in `band`.
    */
-  compress(first: number, into: Entries): boolean {
+  advance(
+    { block, offset }: Band,
+    residual: Float32Array,
+    previous: readonly Entries[],
+    { decay, rate }: { decay: number; rate: number },
+  ): void {
+    const { cols, w } = this.#layout;
+    const address = residual.byteOffset + 4 * offset;
+    const gradient = this.band.byteOffset;
+    if (previous.length === 0) {
+      return this.#kernels.decay_and_add(address, gradient, this.band.length, decay, rate);
+    }
+    for (let at = 0; at < cols; at += w) {
+      this.#gather(block++, previous);
+      const [r, g] = [address + 4 * at, gradient + 4 * at];
+      this.#kernels.subtract_block(this.#space, r, g, cols, decay, rate);
+    }
+  }
+
+  /**
+   * Transforms the blocks of a band of the residual and writes the largest entries of each to `into`.
+   * Returns whether all of them are finite.
+   */
+  compress({ block, offset }: Band, residual: Float32Array, into: Entries): boolean {
     const { cols, w, k } = this.#layout;
     let isFinite = 1;
-    for (let block = 0; block < cols / w; block++) {
+    for (let at = 0, kept = 0; at < cols; at += w, kept += 4 * k) {
       isFinite &= this.#kernels.compress_block(
         this.#space,
-        this.#address(this.target, block * w),
+        residual.byteOffset + 4 * (offset + at),
         cols,
         this.#scale,
-        this.#address(this.#keptIndices, block * k),
-        this.#address(this.#keptValues, block * k),
+        this.#keptIndices.byteOffset + kept,
+        this.#keptValues.byteOffset + kept,
       );
     }
-    into.indices.set(this.#keptIndices, first * k);
-    into.values.set(this.#keptValues, first * k);
+    into.indices.set(this.#keptIndices, block * k);
+    into.values.set(this.#keptValues, block * k);
     return isFinite === 1;
   }
 
@@ -146,21 +145,11 @@ export class BlockKernels {
     this.#kernels.gather(this.#space, byteOffset, this.#values.byteOffset, count);
     return 0;
   }
-
-  #address(array: { byteOffset: number }, at: number): number {
-    return array.byteOffset + 4 * at;
-  }
 }
 
-const cached = new Map<string, BlockKernels>();
-
-/** The kernels for a layout; layouts of the same blocks and width share them. */
-export function blockKernels(layout: DistroLayout): BlockKernels {
-  const { h, w, k, cols } = layout;
-  const key = [h, w, k, cols].join();
-  let found = cached.get(key);
-  if (found === undefined) cached.set(key, found = new BlockKernels(layout));
-  return found;
+/** Layouts with the same key can share {@linkcode BlockKernels}. */
+export function kernelsKey({ h, w, k, cols }: DistroLayout): string {
+  return [h, w, k, cols].join();
 }
 
 /** The bands of a parameter, in order. */
@@ -207,8 +196,10 @@ function transformFactors(n: number): number[] {
   return factors;
 }
 
+let sizes: Kernels | undefined;
+
 /** Asked of an instance of its own: the size decides how large the real one has to be. */
 function workspaceBytes(h: number, w: number, k: number): number {
-  const memory = new WebAssembly.Memory({ initial: 2 });
-  return instantiateKernels(memory).workspace_bytes(h, w, k);
+  sizes ??= instantiateKernels(new WebAssembly.Memory({ initial: 2 }));
+  return sizes.workspace_bytes(h, w, k);
 }

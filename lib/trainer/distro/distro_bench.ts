@@ -4,9 +4,9 @@
  */
 import type { DistroResult } from "../trainer.ts";
 import { applyResults } from "./apply.ts";
-import { stepAndCompress } from "./compress.ts";
 import { type Entries, writeEntries } from "./entries.ts";
 import { distroLayout } from "./layout.ts";
+import { Residuals } from "./residuals.ts";
 
 const layer = [[384, 128], [384, 128], [128, 384], [128, 128], [128, 128], [64, 128], [64, 128]];
 const shapes = [[4096, 128], [4096, 128], ...[0, 1, 2, 3].flatMap(() => [...layer, [128], [128]])];
@@ -17,15 +17,13 @@ const parameters = shapes.map((shape, p) => ({
   data: new Float32Array(shape.reduce((a, b) => a * b)),
 }));
 const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
-const residuals = parameters.map(({ data }) => data.map((_, i) => Math.sin(i * i)));
+const residuals = new Residuals(parameters.map(({ name }, p) => ({ name, layout: layouts[p] })));
+const gradients = parameters.map(({ data }) => data.map((_, i) => Math.sin(i * i)));
 
 function step(previous: Entries[] | null): Entries[] {
-  return parameters.map(({ name }, p) =>
-    stepAndCompress({
-      name,
-      layout: layouts[p],
-      residual: residuals[p],
-      gradient: residuals[p],
+  return gradients.map((gradient, p) =>
+    residuals.step(p, {
+      gradient,
       previous: previous === null ? [] : [previous[p]],
       decay: 0.999,
       rate: 1e-4,

@@ -7,13 +7,19 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import type { DistroResult, SparseParameter } from "../trainer.ts";
 import { applyResults, checkResult } from "./apply.ts";
-import { compress, stepAndCompress } from "./compress.ts";
 import { dctBasis } from "./basis.ts";
 import { decodeBlocks, decodeInto } from "./decode_reference.ts";
 import { type Entries, readEntries, writeEntries } from "./entries.ts";
 import { encodeIndices } from "./index_encoding.ts";
 import { type DistroHyper, type DistroLayout, distroLayout } from "./layout.ts";
+import { Residuals } from "./residuals.ts";
 import { encodeFloats, encodeSigns } from "./value_encoding.ts";
+
+/** What is kept of a residual: that of a step that adds it to nothing. */
+function compress(layout: DistroLayout, residual: Float32Array): Entries {
+  const residuals = new Residuals([{ name: "w", layout }]);
+  return residuals.step(0, { gradient: residual, previous: [], decay: 1, rate: 1 });
+}
 
 /** One parameter's residual, as it is sent. */
 function send(
@@ -22,7 +28,7 @@ function send(
   { oneBit = false, ...hyper }: DistroHyper & { oneBit?: boolean },
 ): SparseParameter {
   const layout = distroLayout(shape, hyper);
-  return writeEntries(compress({ name: "w", layout, residual }), layout, oneBit);
+  return writeEntries(compress(layout, residual), layout, oneBit);
 }
 
 function close(actual: ArrayLike<number>, expected: number[], tolerance = 6e-7): void {
@@ -180,7 +186,7 @@ Deno.test("blocks of 64 by 64, which have a transform of their own", () => {
   const hyper = { chunk: 64, topk: 200 };
   const shape = [64, 128];
   const residual = Float32Array.from({ length: 64 * 128 }, (_, i) => Math.sin(i * i));
-  const got = compress({ name: "w", layout: distroLayout(shape, hyper), residual });
+  const got = compress(distroLayout(shape, hyper), residual);
   const wanted = slowCompress(residual, shape, hyper);
   close(got.values.map(Math.abs), [...wanted.values.map(Math.abs)], 4e-6);
   const kept = (entries: Entries) => [...entries.indices.subarray(0, 50)];
@@ -198,7 +204,7 @@ Deno.test("compression equals the literal double sum for random shapes", () => {
       ([shape, residual], chunk, topk) => {
         const hyper = { chunk, topk };
         const layout = distroLayout(shape, hyper);
-        const got = compress({ name: "w", layout, residual });
+        const got = compress(layout, residual);
         const wanted = slowCompress(residual, shape, hyper);
         // Entries of nearly the same magnitude may change places, so magnitudes are compared.
         close(got.values.map(Math.abs), [...wanted.values.map(Math.abs)], 4e-6);
@@ -214,12 +220,12 @@ Deno.test("compression equals the literal double sum for random shapes", () => {
 
 Deno.test("equal magnitudes: the lower index first, and zeros when there is nothing else", () => {
   const layout = distroLayout([6, 6], { chunk: 6, topk: 5 });
-  const zero = compress({ name: "w", layout, residual: new Float32Array(36) });
+  const zero = compress(layout, new Float32Array(36));
   assert.deepEqual([...zero.indices], [0, 1, 2, 3, 4]);
   assert.deepEqual([...zero.values], [0, 0, 0, 0, 0]);
   const pixels = distroLayout([40], { chunk: 1, topk: 1 });
   const signs = Float32Array.from({ length: 40 }, (_, i) => i % 2 === 0 ? 3 : -3);
-  assert.deepEqual(compress({ name: "w", layout: pixels, residual: signs }).values, signs);
+  assert.deepEqual(compress(pixels, signs).values, signs);
 });
 
 /** Random results of several peers for one layout. */
@@ -277,16 +283,22 @@ Deno.test("kernels decode with the same bits as the reference", () => {
 
       const { fround } = Math;
       const stepped = residual.map((value, i) => (value - dense[i]) * .9 + .2 * gradient[i]);
-      const step = { name: "w", layout, residual, gradient, decay: .9, rate: .2 };
-      const kept = stepAndCompress({ ...step, previous: results });
-      close(residual, [...stepped], 1e-5);
-      assert.deepEqual(kept, compress({ name: "w", layout, residual }));
+      const residuals = new Residuals([{ name: "w", layout }]);
+      const data = residuals.data(0);
+      data.set(residual);
+      const step = { gradient, decay: .9, rate: .2 };
+      const kept = residuals.step(0, { ...step, previous: results });
+      close(data, [...stepped], 1e-5);
+      const again = compress(layout, data);
+      assert.deepEqual(kept.indices, again.indices);
+      // Added to nothing, -0 becomes 0.
+      assert.deepEqual(kept.values.map((x) => x + 0), again.values.map((x) => x + 0));
 
-      const without = residual.map((value, i) =>
+      const without = data.map((value, i) =>
         fround(value * fround(.9)) + fround(fround(.2) * gradient[i])
       );
-      stepAndCompress({ ...step, previous: [] });
-      assert.deepEqual(residual, without);
+      residuals.step(0, { ...step, previous: [] });
+      assert.deepEqual(data.slice(), without);
     }),
     { numRuns: 60 },
   );
@@ -447,12 +459,41 @@ Deno.test("residuals that are not finite or of a wrong size are refused", () => 
       const residual = matrix(() => 1);
       residual[at] = bad;
       const notFinite = { code: "DISTRO_NOT_FINITE", message: / of w / };
-      assert.throws(() => compress({ name: "w", layout, residual }), notFinite);
+      assert.throws(() => compress(layout, residual), notFinite);
     }
   }
   const wrong = { code: "DISTRO_INPUT_INVALID" };
-  const [short, residual] = [new Float32Array(23), new Float32Array(24)];
-  assert.throws(() => compress({ name: "w", layout, residual: short }), wrong);
-  const step = { name: "w", layout, residual, previous: [], decay: 1, rate: 1 };
-  assert.throws(() => stepAndCompress({ ...step, gradient: short }), wrong);
+  const [short, right] = [new Float32Array(23), new Float32Array(24)];
+  assert.throws(() => compress(layout, short), wrong);
+  const residuals = new Residuals([{ name: "w", layout }]);
+  assert.throws(() => residuals.lookAhead(0, short, right, 1), wrong);
+  assert.throws(() => residuals.lookAhead(0, right, short, 1), wrong);
+});
+
+Deno.test("parameters of one memory do not touch each other", () => {
+  const shapes = [[64, 128], [7], [128, 64], [20_000], [64, 128], [7, 5]];
+  const layouts = shapes.map((shape) => distroLayout(shape, { chunk: 64, topk: 5 }));
+  const all = new Residuals(layouts.map((layout, p) => ({ name: `${p}`, layout })));
+  const gradients = layouts.map(({ blocks, totalk }, p) =>
+    Float32Array.from({ length: blocks * totalk }, (_, i) => Math.sin(i * i + p))
+  );
+  const numbers = { decay: .9, rate: .5 };
+  const first = gradients.map((gradient, p) => all.step(p, { gradient, previous: [], ...numbers }));
+  const second = gradients.map((gradient, p) =>
+    all.step(p, { gradient, previous: [first[p]], ...numbers })
+  );
+  layouts.forEach((layout, p) => {
+    const alone = new Residuals([{ name: "alone", layout }]);
+    const gradient = gradients[p];
+    assert.deepEqual(alone.step(0, { gradient, previous: [], ...numbers }), first[p]);
+    assert.deepEqual(alone.step(0, { gradient, previous: [first[p]], ...numbers }), second[p]);
+    assert.deepEqual(alone.data(0).slice(), all.data(p).slice());
+
+    const out = new Float32Array(gradient.length);
+    all.lookAhead(p, out, gradient, .1);
+    const moved = gradient.map((w, i) => w - (Math.sign(all.data(p)[i]) * Math.fround(.1) || 0));
+    assert.deepEqual(out, moved);
+  });
+  all.reset();
+  assert.ok(gradients.every((_, p) => all.data(p).every((x) => x === 0)));
 });

@@ -9,7 +9,7 @@ import type { Kernels } from "./kernels.ts";
 /** Elements of a piece; a multiple of 16, which the fingerprint needs. */
 const PIECE = 8192;
 /** Arrays of the loop that takes most. */
-const MOST_ARRAYS = 4;
+const MOST_ARRAYS = 2;
 
 class Stage {
   readonly kernels: Kernels;
@@ -26,18 +26,18 @@ class Stage {
 
   /**
    * Calls `kernel` for each piece with the addresses of all arrays. The first `outputs` arrays are
-   * copied back; arrays before `inputs` are not copied in.
+   * copied back.
    */
   run(
     arrays: readonly Float32Array[],
-    { outputs = 0, inputs = 0 }: { outputs?: number; inputs?: number },
+    outputs: number,
     kernel: (addresses: number[], length: number) => void,
   ): void {
     const total = arrays[0].length;
     const addresses = arrays.map((_, a) => this.#pieces[a].byteOffset);
     for (let at = 0; at < total; at += PIECE) {
       const length = Math.min(PIECE, total - at);
-      for (let a = inputs; a < arrays.length; a++) {
+      for (let a = 0; a < arrays.length; a++) {
         this.#pieces[a].set(arrays[a].subarray(at, at + length));
       }
       kernel(addresses, length);
@@ -56,35 +56,22 @@ function theStage(): Stage {
   return stage ??= new Stage();
 }
 
-/** `out = weights - rate * sign(residual)` in fp32; sign(0) is 0. */
-export function lookAhead(
-  out: Float32Array,
-  weights: Float32Array,
-  residual: Float32Array,
-  rate: number,
-): void {
-  const { kernels } = theStage();
-  theStage().run([out, weights, residual], { inputs: 1, outputs: 1 }, ([o, w, r], length) => {
-    kernels.look_ahead(o, w, r, length, rate);
-  });
-}
-
 /** `data *= factor` in fp32. */
 export function scale(data: Float32Array, factor: number): void {
   const { kernels } = theStage();
-  theStage().run([data], { outputs: 1 }, ([d], length) => kernels.scale(d, length, factor));
+  theStage().run([data], 1, ([d], length) => kernels.scale(d, length, factor));
 }
 
 /** `sum += data` in fp32. */
 export function addInto(sum: Float32Array, data: Float32Array): void {
   const { kernels } = theStage();
-  theStage().run([sum, data], { outputs: 1 }, ([s, d], length) => kernels.add(s, d, length));
+  theStage().run([sum, data], 1, ([s, d], length) => kernels.add(s, d, length));
 }
 
 /** Sum of squares in float64; NaN or infinite just when an element is. */
 export function sumOfSquares(data: Float32Array): number {
   const { kernels } = theStage();
   let sum = 0;
-  theStage().run([data], {}, ([d], length) => sum += kernels.sum_of_squares(d, length));
+  theStage().run([data], 0, ([d], length) => sum += kernels.sum_of_squares(d, length));
   return sum;
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { AdamWMoments } from "./adamw_moments.ts";
-import { addInto, lookAhead, scale, sumOfSquares } from "./elementwise.ts";
+import { addInto, scale, sumOfSquares } from "./elementwise.ts";
 import { weightsFingerprint } from "./fingerprint.ts";
 import { KernelMemory } from "./kernel_memory.ts";
 
@@ -35,22 +35,6 @@ const arrays = (count: number) =>
   );
 const factor = fc.float({ min: -2, max: 2, noNaN: true });
 const cases = { numRuns: 40 };
-
-Deno.test("look-ahead moves against the sign of the residual, and not at zero", () => {
-  fc.assert(
-    fc.property(arrays(2), factor, ([weights, residual], rate) => {
-      const out = new Float32Array(weights.length);
-      const before = [weights.slice(), residual.slice()];
-      lookAhead(out, weights, residual, rate);
-      assert.deepEqual(
-        out,
-        weights.map((w, i) => w - (Math.sign(residual[i]) * fround(rate) || 0)),
-      );
-      assert.deepEqual([weights, residual], before);
-    }),
-    cases,
-  );
-});
 
 Deno.test("scaling and adding", () => {
   fc.assert(
