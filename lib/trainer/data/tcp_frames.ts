@@ -93,7 +93,9 @@ export class TcpFrames {
     }, Math.max(0, limit));
     try {
       if (this.#closed) throw new Error("it is closed");
-      return await operation();
+      const result = await operation();
+      if (late) throw new Error("it is closed");
+      return result;
     } catch (cause) {
       this.signal?.throwIfAborted();
       const reason = cause instanceof Error ? cause.message : String(cause);

@@ -51,6 +51,38 @@ Deno.test("a mixture is loaded from its URL and read across providers", () => {
   });
 });
 
+Deno.test("a mixture outlasts failures of document, sizes and ranges, and tells the last", () => {
+  const files: Record<string, Uint8Array<ArrayBuffer>> = { "/a.bin": tokenFile(0, 13) };
+  // Every path fails at its first request, whatever the method.
+  const failed = new Set<string>();
+  const failFirst = (request: Request) => {
+    const key = `${request.method} ${new URL(request.url).pathname}`;
+    if (failed.has(key)) return undefined;
+    failed.add(key);
+    return new Response(null, { status: 500 });
+  };
+  return withServer(files, async ({ origin }) => {
+    const document = { shuffle: "DontShuffle", providers: [source(`${origin}/a.bin`)] };
+    files["/mixture.json"] = new TextEncoder().encode(JSON.stringify(document));
+    const retries: string[] = [];
+    const options = {
+      fetch,
+      pause: () => 0,
+      onRetry: (error: Error) => retries.push(error.message),
+    };
+    const url = `${origin}/mixture.json`;
+    const provider = await createProvider({ kind: "WeightedHttp", url }, 4, options);
+    assert.deepEqual([...(await provider.read({ start: 1n, end: 1n })).tokens], [4, 5, 6, 7]);
+    assert.deepEqual([...failed], ["GET /mixture.json", "HEAD /a.bin", "GET /a.bin"]);
+    assert.ok(retries.length === 3 && retries.every((message) => /status 500/.test(message)));
+    delete files["/a.bin"];
+    await assert.rejects(provider.read({ start: 1n, end: 1n }), {
+      code: "DATA_UNAVAILABLE",
+      message: /a\.bin cannot be read: status 404/,
+    });
+  }, failFirst);
+});
+
 Deno.test("documents are decoded in both forms, broken ones refused", () => {
   const numbered = {
     url_template: "http://h/{}",
