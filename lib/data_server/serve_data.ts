@@ -18,6 +18,8 @@ export interface DataServerOptions
   stallMs?: number;
   /** Default 3 s. */
   patienceMs?: number;
+  /** Connections at the same time. Default 512: a run has at most 256 clients, each needs one. */
+  maxConnections?: number;
   onAnswer?: (answered: Answered) => void;
   /** A visitor that spoke nonsense or went away: a PsycheError. Anything else is a fault in here. */
   onProblem?: (error: unknown, remote: string) => void;
@@ -31,8 +33,6 @@ export interface DataServer {
   close(): Promise<void>;
 }
 
-/** Connections at the same time; a run has at most 256 clients, each of which needs one. */
-const MAX_CONNECTIONS = 512;
 /** Batches held in memory at the same time. */
 const MAX_ANSWERS = 32;
 
@@ -42,7 +42,8 @@ const MAX_ANSWERS = 32;
  * @throws PsycheError `DATA_SERVER_PORT` when the address cannot be listened on
  */
 export function serveData(options: DataServerOptions): DataServer {
-  const { host, port, onAnswer, onProblem, stallMs = 15_000, patienceMs = 3_000 } = options;
+  const { host, port, onAnswer, onProblem, maxConnections = 512 } = options;
+  const { stallMs = 15_000, patienceMs = 3_000 } = options;
   const listener = listen(host, port);
   const end = new AbortController();
   const turns = new Turns(MAX_ANSWERS);
@@ -50,8 +51,12 @@ export function serveData(options: DataServerOptions): DataServer {
   /** Newest request of each client: an older one is one that its client has given up. */
   const newest = new Map<string, AbortController>();
 
+  /** Those who have not said who they are, the oldest first. */
+  const strangers = new Set<AbortController>();
+
   const converse = async (connection: Deno.TcpConn): Promise<void> => {
     const given = new AbortController();
+    strangers.add(given);
     const signal = AbortSignal.any([end.signal, given.signal]);
     const frames = new TcpFrames(connection, signal);
     const remote = remoteOf(connection);
@@ -59,6 +64,7 @@ export function serveData(options: DataServerOptions): DataServer {
     let client: string | null = null;
     try {
       const request = await receiveRequest(frames, conversation);
+      strangers.delete(given);
       if (request === null) return;
       client = request.publicKey.toHex();
       newest.get(client)?.abort(askedAgain());
@@ -69,14 +75,21 @@ export function serveData(options: DataServerOptions): DataServer {
       if (!end.signal.aborted) onProblem?.(error, remote);
     } finally {
       frames.close();
+      strangers.delete(given);
       if (client !== null && newest.get(client) === given) newest.delete(client);
     }
   };
   const accepting = (async () => {
     for await (const connection of accepted(listener, end.signal)) {
-      if (conversations.size >= MAX_CONNECTIONS) {
-        connection.close();
-        continue;
+      if (conversations.size >= maxConnections) {
+        // Who holds connections without a word must not keep others out.
+        const [silent] = strangers;
+        if (silent === undefined) {
+          connection.close();
+          continue;
+        }
+        strangers.delete(silent);
+        silent.abort(crowdedOut());
       }
       const conversation: Promise<void> = converse(connection)
         .finally(() => conversations.delete(conversation));
@@ -111,6 +124,13 @@ function askedAgain(): PsycheError {
   return new PsycheError(
     "DATA_REQUEST_REPLACED",
     "The client asked again before it was answered; the newer request is answered.",
+  );
+}
+
+function crowdedOut(): PsycheError {
+  return new PsycheError(
+    "DATA_CONNECTION_LOST",
+    "The visitor had said nothing when another one needed its place.",
   );
 }
 

@@ -274,6 +274,21 @@ Deno.test("hostile visitors are got rid of while members are served", () =>
     assert.ok(problems.length >= 60, String(problems.length));
   }, { stallMs: 300 }));
 
+Deno.test("who holds all connections in silence keeps nobody out", () =>
+  serving(async ({ server, address, states, problems }) => {
+    const silent = await Promise.all(
+      Array.from(
+        { length: 30 },
+        () => Deno.connect({ hostname: "127.0.0.1", port: server.port }),
+      ),
+    );
+    const own = batchOf(states.current, 0);
+    const data = await open(address);
+    for (let i = 0; i < 5; i++) assert.deepEqual(await data.read(own), await numbered.read(own));
+    assert.ok(problems.length >= 10, String(problems.length));
+    silent.forEach((connection) => connection.close());
+  }, { maxConnections: 20, stallMs: 60_000 }));
+
 Deno.test("a client that takes nothing is given up, its next request comes first", () => {
   // Far more than the system buffers on the way.
   let reads = 0;
