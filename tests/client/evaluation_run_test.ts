@@ -20,7 +20,7 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** Far more than a run needs, on a busy machine too. */
 const LIMIT = 180_000;
 const STEPS = 16;
-const DOCUMENTS = 24;
+const DOCUMENTS = 8;
 
 Deno.test({
   name: "two clients evaluate beside training: the values are witnessed, the weights agree",
@@ -139,7 +139,7 @@ Deno.test({
         ),
       );
       const written = reports.flatMap(({ metadata }) => metadata.promptResults);
-      assert.ok(written.length >= 32, `${written.length} tokens\n${log()}`);
+      assert.ok(written.length >= 16, `${written.length} tokens\n${log()}`);
     } finally {
       clearTimeout(timer);
       for (const name of Object.keys(offline)) Deno.env.delete(name);
