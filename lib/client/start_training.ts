@@ -140,6 +140,7 @@ export async function startTraining(
       emit,
     });
     const reason = await client.run(signal);
+    await idle?.close();
     await checkpointer?.close();
     emit({ type: "stopped", reason });
     return reason;
