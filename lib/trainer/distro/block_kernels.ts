@@ -88,14 +88,13 @@ export class BlockKernels {
   ): void {
     const { cols, w } = this.#layout;
     const address = residual.byteOffset + 4 * offset;
-    const gradient = this.band.byteOffset;
-    if (previous.length === 0) {
-      return this.#kernels.decay_and_add(address, gradient, this.band.length, decay, rate);
-    }
+    // First the plain loop, which brings the band into the cache in order; blocks leap through it.
+    const { byteOffset, length } = this.band;
+    this.#kernels.decay_and_add(address, byteOffset, length, decay, rate);
+    if (previous.length === 0) return;
     for (let at = 0; at < cols; at += w) {
       this.#gather(block++, previous);
-      const [r, g] = [address + 4 * at, gradient + 4 * at];
-      this.#kernels.subtract_block(this.#space, r, g, cols, decay, rate);
+      this.#kernels.subtract_block(this.#space, address + 4 * at, cols, decay);
     }
   }
 

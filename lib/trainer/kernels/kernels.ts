@@ -42,14 +42,7 @@ export interface Kernels {
   prepare_workspace(at: number, h: number, w: number, k: number): void;
   gather(space: number, indices: number, values: number, count: number): void;
   apply_block(space: number, weights: number, cols: number, step: number): void;
-  subtract_block(
-    space: number,
-    residual: number,
-    gradient: number,
-    cols: number,
-    decay: number,
-    rate: number,
-  ): void;
+  subtract_block(space: number, residual: number, cols: number, factor: number): void;
   compress_block(
     space: number,
     data: number,

@@ -6,19 +6,17 @@ use crate::transform::{load, store};
 use crate::workspace::{half, padded, Workspace};
 use core::arch::wasm32::*;
 
-/// `residual = (residual - block) * decay + rate * gradient` for the block of what was gathered; both
-/// arrays begin at the block and have rows of `cols`.
+/// `residual -= factor * block` for the block of what was gathered; `residual` is its first element, in
+/// rows of `cols`.
 #[no_mangle]
 pub unsafe extern "C" fn subtract_block(
     space: &Workspace,
     residual: *mut f32,
-    gradient: *const f32,
     cols: usize,
-    decay: f32,
-    rate: f32,
+    factor: f32,
 ) {
-    let counts = make_lines(space);
-    let step = Step { residual, gradient, cols, decay: f32x4_splat(decay), rate: f32x4_splat(rate) };
+    let counts = make_lines(space, factor);
+    let step = Step { residual, cols };
     let (h, w) = (space.h, space.w);
     for j in 0..half(h) {
         let below = h - 1 - j;
@@ -45,7 +43,7 @@ pub unsafe extern "C" fn subtract_block(
 }
 
 /// Lines of even and of odd rows, which are symmetric and antisymmetric from top to bottom; how many.
-unsafe fn make_lines(space: &Workspace) -> [usize; 2] {
+unsafe fn make_lines(space: &Workspace, factor: f32) -> [usize; 2] {
     let (half_h, width) = (half(space.h), padded(space.w));
     let mut counts = [0; 2];
     take_gathered(space, |position, mean| {
@@ -61,7 +59,7 @@ unsafe fn make_lines(space: &Workspace) -> [usize; 2] {
         }
         let line = space.lines_f32.add((parity * half_h + *count - 1) * width);
         let basis = space.column_basis_f32.add(column * width);
-        let mean = f32x4_splat(mean as f32);
+        let mean = f32x4_splat(mean as f32 * factor);
         let mut l = 0;
         while l < width {
             let product = f32x4_mul(mean, load(basis.add(l)));
@@ -104,19 +102,14 @@ unsafe fn rows<const V: usize>(
 
 struct Step {
     residual: *mut f32,
-    gradient: *const f32,
     cols: usize,
-    decay: v128,
-    rate: v128,
 }
 
 impl Step {
     #[inline(always)]
     unsafe fn four(&self, row: usize, column: usize, block: v128) {
-        let place = row * self.cols + column;
-        let at = self.residual.add(place);
-        let left = f32x4_mul(f32x4_sub(load(at), block), self.decay);
-        store(at, f32x4_add(left, f32x4_mul(self.rate, load(self.gradient.add(place)))));
+        let at = self.residual.add(row * self.cols + column);
+        store(at, f32x4_sub(load(at), block));
     }
 
     /// As many of the four as lie within a row of `w`.
@@ -127,12 +120,8 @@ impl Step {
         }
         let mut values = [0f32; 4];
         store(values.as_mut_ptr(), block);
-        let (decay, rate) =
-            (f32x4_extract_lane::<0>(self.decay), f32x4_extract_lane::<0>(self.rate));
         for (i, value) in values.iter().enumerate().take(w - column) {
-            let place = row * self.cols + column + i;
-            let at = self.residual.add(place);
-            *at = (*at - value) * decay + rate * *self.gradient.add(place);
+            *self.residual.add(row * self.cols + column + i) -= value;
         }
     }
 }
