@@ -1,6 +1,5 @@
 /** Normalisation and gated feed-forward with derivatives written out (training-math.md section 5.1). */
 import { add, mul, reciprocal, sigmoid, sqrt, sub } from "../graph/elementwise.ts";
-import { matmul } from "../graph/linear.ts";
 import { reduceSum, reduceSumOfSquares, reshape } from "../graph/shape.ts";
 import { type Tensor, withDerivative } from "../graph/tensor.ts";
 
@@ -16,7 +15,8 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   const scale = mul(weight, root);
   return withDerivative(mul(unit, scale), [x, weight], (g) => {
     const along = mul(g, unit);
-    const inner = matmul(along, reshape(scale, [columns, 1]));
+    // As a product with one column this would be a pass less, but depend on the number of threads.
+    const inner = reduceSum(mul(along, scale), [1]);
     const dx = mul(inverse, sub(mul(g, scale), mul(unit, inner)));
     return [dx, mul(reshape(reduceSum(along, [0]), weight.shape), root)];
   });
