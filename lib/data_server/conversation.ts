@@ -30,6 +30,9 @@ export interface ConversationOptions {
   signal: AbortSignal;
 }
 
+/** Bytes a millisecond: a client that takes less holds up the others. */
+const SLOWEST = 8;
+
 /** A request whose signature is that of its key; nothing is said about rights yet. */
 export interface SignedRequest {
   batch: BatchId;
@@ -99,7 +102,7 @@ export async function answerRequest(
       return { ...answered, outcome: "DataUnavailable", bytes, error };
     }
     const frame = encodeAnswer({ kind: "TrainingData", batch, samples });
-    await frames.send(frame, { stallMs });
+    await frames.send(frame, { stallMs, totalMs: stallMs + frame.length / SLOWEST });
     return { ...answered, outcome: "sent", bytes: frame.length };
   }, signal);
 }

@@ -11,7 +11,7 @@ export type ByteConnection = Pick<Deno.TcpConn, "read" | "write" | "close">;
 export interface FrameLimits {
   /** Give up when no byte moves for this long. */
   stallMs: number;
-  /** Give up when the frame has not come completely after this long; absent = any time. */
+  /** Give up when the frame has not come, or gone, completely after this long; absent = any time. */
   totalMs?: number;
 }
 
@@ -39,13 +39,15 @@ export class TcpFrames {
   };
 
   /** @throws PsycheError `DATA_CONNECTION_LOST` */
-  async send(frame: Uint8Array, { stallMs }: FrameLimits): Promise<void> {
+  async send(frame: Uint8Array, { stallMs, totalMs = Infinity }: FrameLimits): Promise<void> {
+    const deadline = performance.now() + totalMs;
     const header = new Uint8Array(4);
     new DataView(header.buffer).setUint32(0, frame.length);
     for (const part of [header, frame]) {
       for (let at = 0; at < part.length;) {
         const piece = part.subarray(at, at + PIECE);
-        at += await this.#guard(() => this.#connection.write(piece), stallMs);
+        const limit = Math.min(stallMs, deadline - performance.now());
+        at += await this.#guard(() => this.#connection.write(piece), limit);
       }
     }
   }
