@@ -1,6 +1,7 @@
 /** Trains one model alone with AdamW, alone with DisTrO and by several clients; writes the curves. */
 import { defineCommand } from "../lib/cli/command.ts"; // first: it tames libraries while they load
 import { join } from "node:path";
+import { commandLine } from "../lib/cli/command_line.ts";
 import { decimal, defaulted, integer, text } from "../lib/cli/flag.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { learningExperiment } from "../lib/demo/learning_experiment.ts";
@@ -34,6 +35,7 @@ export const command = defineCommand({
       ...settings,
       root: ".psyche",
       configPath: settings.config,
+      trainCommand: (flags) => commandLine("train", flags),
       signal,
       onProgress(what, step, loss) {
         const line = `${what}: step ${step}, loss ${loss.toFixed(3)}`;

@@ -21,6 +21,8 @@ export interface LearningExperimentOptions {
   /** Folder of made things, normally `.psyche`. */
   root: string;
   configPath: string;
+  /** As in `DemoOptions`. */
+  trainCommand: (flags: string[]) => string[];
   signal: AbortSignal;
   onProgress: (what: string, step: number, loss: number) => void;
 }
@@ -110,6 +112,7 @@ export async function learningExperiment(
     seed,
     root,
     configPath: options.configPath,
+    trainCommand: options.trainCommand,
     clockRate: 20,
     rpcPort: 0,
     signal,
