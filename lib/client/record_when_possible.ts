@@ -10,6 +10,8 @@ const POLL_MILLISECONDS = 1_000;
 
 /** Attempts after the first that reading or sending may need, with a pause that doubles. */
 const RETRIES = 6;
+/** Asking again changes nothing after one of these. */
+const FINAL = new Set(["CHECKPOINT_NOT_RECORDED", "SignerNotAClient", "INSUFFICIENT_FUNDS"]);
 
 /**
  * Records a checkpoint on chain as soon as that does what is meant, docs/protocol/
@@ -40,9 +42,6 @@ export async function recordWhenPossible(
     await sleep(pause, undefined, { signal: patience }).catch(() => {});
   }
 }
-
-/** Asking again changes nothing after one of these. */
-const FINAL = new Set(["CHECKPOINT_NOT_RECORDED", "SignerNotAClient", "INSUFFICIENT_FUNDS"]);
 
 async function findObstacle(
   chain: Pick<RunChain, "read">,
