@@ -2,16 +2,13 @@
 import { defineCommand } from "../lib/cli/command.ts";
 import { join } from "node:path";
 import { loadWallet } from "../lib/chain/wallet.ts";
-import { defaulted, integer, text, toggle } from "../lib/cli/flag.ts";
+import { defaulted, text, toggle } from "../lib/cli/flag.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "../lib/cli/flag_sets.ts";
+import { MAX_LEN_FLAG } from "../lib/cli/max_len_flag.ts";
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { withOperator } from "../lib/cli/with_operator.ts";
-import {
-  DEFAULT_MAX_LENGTH,
-  deployPrograms,
-  type ProgramName,
-} from "../lib/operator/deploy_programs.ts";
+import { deployPrograms, type ProgramName } from "../lib/operator/deploy_programs.ts";
 import { formatSol } from "../lib/operator/lamports.ts";
 import { readProgramFile } from "../lib/operator/program_file.ts";
 
@@ -45,15 +42,7 @@ export const command = defineCommand({
       placeholder: "<file>",
     }),
     skipIdl: toggle({ summary: "do not publish the IDLs on chain", environment: [] }),
-    maxLen: defaulted(
-      integer({
-        summary: "room of a new program, bytes",
-        min: 1,
-        max: 10_000_000,
-        environment: [],
-      }),
-      String(DEFAULT_MAX_LENGTH),
-    ),
+    ...MAX_LEN_FLAG,
   },
   async run(command) {
     const { settings, output } = command;
@@ -78,12 +67,17 @@ export const command = defineCommand({
       }));
     output.result(result, [
       ...(result.dryRun ? ["dry run, nothing was sent"] : []),
-      ...result.programs.flatMap(({ name, programId, action, signature, explorer, idl }) => [
+      ...result.programs.flatMap((
+        { name, programId, action, signature, explorer, idl, lamportsLocked },
+      ) => [
         `${name} program id: ${programId} (${action}${idl === null ? "" : `, IDL ${idl}`})`,
+        ...(lamportsLocked > 0 ? [`  locks ${formatSol(lamportsLocked)} of rent`] : []),
         ...(signature === null ? [] : [`  signature ${signature}`]),
         ...(explorer === null ? [] : [`  ${explorer}`]),
       ]),
-      ...(result.dryRun ? [`needs up to ${formatSol(result.lamportsNeeded)}`] : []),
+      ...(result.dryRun
+        ? [`the wallet needs ${formatSol(result.lamportsNeeded)} at the most`]
+        : []),
     ]);
   },
 });

@@ -2,6 +2,7 @@
 import type { CommandContext } from "./command.ts";
 import { decimal, defaulted, type Flag, type Flags, integer, text, toggle } from "./flag.ts";
 import { CLUSTER_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
+import { MAX_LEN_FLAG } from "./max_len_flag.ts";
 
 const port = { min: 0, max: 65_535, environment: [], placeholder: "<port>" };
 
@@ -44,6 +45,7 @@ export const NEW_RUN_FLAGS = {
     text({ summary: "folder with the built programs", placeholder: "<folder>" }),
     "programs",
   ),
+  ...MAX_LEN_FLAG,
 } satisfies Flags;
 
 /** The configuration file that is meant: a preset that was typed beats a file named in a variable. */

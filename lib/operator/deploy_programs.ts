@@ -15,6 +15,8 @@ import { loadWallet, writeWallet } from "../chain/wallet.ts";
 import { PsycheError } from "../error.ts";
 import { explorerLink } from "./cluster_key.ts";
 import type { OperatorContext } from "./context.ts";
+import { type DeploymentCost, deploymentCost, leastRoom } from "./deployment_cost.ts";
+import { formatSol } from "./lamports.ts";
 import { checkBalance } from "./preflight.ts";
 import { throwProblems } from "./problems.ts";
 import {
@@ -59,23 +61,19 @@ export interface DeployedProgram extends RecordedProgram {
    * has no IDL instructions; `null` when it was not to be published.
    */
   idl: PublishedIdl["action"] | "refused" | null;
+  /** Rent that this deployment locks, at most. */
+  lamportsLocked: number;
 }
 
 export interface DeployResult {
   dryRun: boolean;
   programs: DeployedProgram[];
-  /** What a new deployment locks or an upgrade borrows, at most. */
+  /** What the payer has to have: rent, fees and what an upgrade borrows, at most. */
   lamportsNeeded: number;
 }
 
 /** Room that the historical deployment script reserved. */
 export const DEFAULT_MAX_LENGTH = 500_000;
-
-/** Size of the header in front of the bytes of a program or a buffer account. */
-const LOADER_HEADER = 45;
-
-/** More than the account of any of the IDLs has, bytes. */
-const MAX_IDL_ACCOUNT = 10_000;
 
 interface Plan {
   name: ProgramName;
@@ -107,14 +105,40 @@ export async function deployPrograms(
   options: DeployOptions,
 ): Promise<DeployResult> {
   const plans = await makePlans(context, options);
-  const lamportsNeeded = await estimateLamports(context, plans, options);
-  if (lamportsNeeded > 0) {
-    throwProblems(await checkBalance(context, lamportsNeeded, "deploying the programs"));
-  }
+  const { locked, needed } = await checkCost(context, plans, options);
   const programs: DeployedProgram[] = [];
-  for (const plan of plans) programs.push(await carryOut(context, plan, options));
+  for (const [i, plan] of plans.entries()) {
+    const deployed = await carryOut(context, plan, options);
+    programs.push({ ...deployed, lamportsLocked: locked[i] });
+  }
   if (!context.dryRun) await record(context, programs);
-  return { dryRun: context.dryRun, programs, lamportsNeeded };
+  return { dryRun: context.dryRun, programs, lamportsNeeded: needed };
+}
+
+/** BALANCE_TOO_LOW, with what less room would cost. */
+async function checkCost(
+  context: OperatorContext,
+  plans: Plan[],
+  { maxLength = DEFAULT_MAX_LENGTH, publishIdls = false }: DeployOptions,
+): Promise<DeploymentCost> {
+  const rent = (bytes: number) => context.connection.getMinimumBalanceForRentExemption(bytes);
+  const costs = plans.map(({ action, so, ours }) => ({
+    action,
+    bytes: so.length,
+    withIdl: publishIdls && ours,
+  }));
+  const cost = await deploymentCost(costs, maxLength, rent);
+  if (cost.needed === 0) return cost;
+  const problems = await checkBalance(context, cost.needed, "deploying the programs", async () => {
+    const room = leastRoom(costs);
+    const { needed } = await deploymentCost(costs, room, rent);
+    if (room >= maxLength || needed >= cost.needed) return null;
+    return `reserve less room for later versions: with --max-len ${room} it needs ${
+      formatSol(needed)
+    }`;
+  });
+  throwProblems(problems);
+  return cost;
 }
 
 /** An unchanged program keeps what is known of its deployment. */
@@ -226,28 +250,11 @@ async function loadOrMakeKey(path: string, dryRun: boolean): Promise<Keypair> {
   return keypair;
 }
 
-async function estimateLamports(
-  context: OperatorContext,
-  plans: Plan[],
-  { maxLength = DEFAULT_MAX_LENGTH, publishIdls = false }: DeployOptions,
-): Promise<number> {
-  const rent = (bytes: number) => context.connection.getMinimumBalanceForRentExemption(bytes);
-  let total = 0;
-  for (const { action, so, ours } of plans) {
-    if (action === "unchanged") continue;
-    if (publishIdls && ours) total += await rent(MAX_IDL_ACCOUNT) + 20 * 10_000;
-    // A write transaction carries about 900 bytes and costs one or two signatures.
-    total += Math.ceil(so.length / 900 + 3) * 10_000 + await rent(LOADER_HEADER + so.length);
-    if (action === "deploy") total += await rent(LOADER_HEADER + Math.max(maxLength, so.length));
-  }
-  return total;
-}
-
 async function carryOut(
   context: OperatorContext,
   plan: Plan,
   options: DeployOptions,
-): Promise<DeployedProgram> {
+): Promise<Omit<DeployedProgram, "lamportsLocked">> {
   const { name, id, action, so, keypair, keyFile } = plan;
   const described = { name, action, programId: id.toBase58(), sha256: programHash(so), keyFile };
   if (context.dryRun) return { ...described, signature: null, explorer: null, idl: null };

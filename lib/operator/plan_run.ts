@@ -42,6 +42,7 @@ export async function planRun(
       coordinator: await source("coordinator"),
       treasurer: options.treasurer ? await source("treasurer") : undefined,
     },
+    maxLength: options.maxLen,
   });
   const rent = (bytes: number) => connection.getMinimumBalanceForRentExemption(bytes);
   const [authorization, run, authorizationRent, accountRent, instanceRent] = await Promise.all([
@@ -51,14 +52,15 @@ export async function planRun(
     rent(COORDINATOR_ACCOUNT_BYTES),
     rent(INSTANCE_BYTES),
   ]);
-  const steps: PlannedStep[] = deployment.programs.map(({ name, programId, action }) => ({
+  const steps: PlannedStep[] = deployment.programs.map((
+    { name, programId, action, lamportsLocked },
+  ) => ({
     step: "programs",
     effect: action === "deploy"
       ? `deploys the ${name} under a new id`
       : `${name} ${programId}: ${action}`,
-    lamports: 0,
+    lamports: lamportsLocked,
   }));
-  steps[0].lamports = deployment.lamportsNeeded;
   if (options.permissionless !== false) {
     steps.push({
       step: "authorization",

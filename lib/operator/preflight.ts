@@ -49,20 +49,28 @@ export function programId(ids: ProgramIds, name: keyof ProgramIds): PublicKey {
   return name === "treasurer" ? treasurerId(ids) : ids[name];
 }
 
-/** BALANCE_TOO_LOW unless the payer has `needed` lamports. */
+/**
+ * BALANCE_TOO_LOW unless the payer has `needed` lamports.
+ *
+ * @param otherWay asked for what else the user could do, when the balance is too low
+ */
 export async function checkBalance(
   context: OperatorContext,
   needed: number,
   purpose: string,
+  otherWay?: () => Promise<string | null>,
 ): Promise<PsycheError[]> {
   const address: PublicKey = context.payer.publicKey;
   const balance = await context.connection.getBalance(address);
   if (balance >= needed) return [];
+  const other = await otherWay?.() ?? null;
   return [
     new PsycheError(
       "BALANCE_TOO_LOW",
       `The wallet ${address.toBase58()} holds ${formatSol(balance)} on ${context.cluster}, and ` +
-        `${purpose} needs ${formatSol(needed)}; fund it (${fundingHint(context.cluster)}).`,
+        `${purpose} needs ${formatSol(needed)}; fund it (${fundingHint(context.cluster)})${
+          other === null ? "" : `, or ${other}`
+        }.`,
     ),
   ];
 }

@@ -47,6 +47,8 @@ export interface PrepareRunOptions {
   treasurer?: boolean;
   /** Token and rates of a run with rewards; absent = a few units of a token without decimals. */
   rewards?: RewardPlan;
+  /** Room of a new program for later versions, bytes; as of `deployPrograms`. */
+  maxLen?: number;
   /** Folder with the built programs; default `programs`. */
   programsDirectory?: string;
   onEvent?: (
@@ -129,6 +131,7 @@ async function deploy(context: OperatorContext, options: PrepareRunOptions) {
       coordinator: await source("coordinator"),
       treasurer: options.treasurer ? await source("treasurer") : undefined,
     },
+    maxLength: options.maxLen,
     onProgress: (program, done, total) => onEvent?.({ type: "progress", program, done, total }),
   });
   return Object.fromEntries(programs.map((it) => [it.name, new PublicKey(it.programId)]));

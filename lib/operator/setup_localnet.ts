@@ -43,6 +43,8 @@ export interface SetupLocalnetOptions {
   dataDirectory?: string;
   /** Folder with authorizer.so, coordinator.so, placeholder.so; default `programs`. */
   programsDirectory?: string;
+  /** Room of a new program for later versions, bytes. */
+  maxLen?: number;
   /** Default `test`: any client may join. */
   clientVersion?: string;
   /** False: nobody may join until an authorization is made. Default true. */
