@@ -87,6 +87,39 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a run moves from the web to a data server in a pause, and its client with it",
+  ...lingering,
+  fn: () =>
+    withTrainingRun({ clients: 1, steps: 20, model: () => ({}) }, async (run) => {
+      const dataConfig = join(run.directory, "data.toml");
+      const tokens = join(run.dataDirectory, "factbook.bin");
+      await Deno.writeTextFile(
+        dataConfig,
+        `dir = ${JSON.stringify(tokens)}\ntoken_size = 2\nseq_len = 128`,
+      );
+      const port = freePort();
+      const trained = run.train();
+      trained.catch(() => {}); // `within` tells
+      await run.within(run.until((event) => event.type === "applied"));
+      const server = startDataServer(run, port, dataConfig);
+      try {
+        const dataLocation = { kind: "Server", address: `127.0.0.1:${port}` } as const;
+        await run.within(run.reconfigure({ dataLocation }));
+        await run.within(trained);
+        await server.stdout.until("sent,");
+      } finally {
+        await stop(server.child);
+      }
+      const order = run.events.flatMap((event) =>
+        event.type === "data_ready" || event.type === "trained" ? [event.type] : []
+      );
+      const moved = order.lastIndexOf("data_ready");
+      assert.ok(moved > 2 && order.length - moved > 2, order.join());
+      assert.equal(order.filter((type) => type === "data_ready").length, 2);
+    }),
+});
+
+Deno.test({
   name: "the data server says what is wrong, what it serves and for how long, and ends by Ctrl+C",
   ...lingering,
   fn: () =>

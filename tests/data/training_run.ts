@@ -6,6 +6,7 @@ import { type ClientProcess, startClientProcess } from "../../lib/demo/client_pr
 import { demoConfig } from "../../lib/demo/demo_config.ts";
 import type { TimedEvent } from "../../lib/events/event.ts";
 import { RunMonitor } from "../../lib/events/run_monitor.ts";
+import { applyConfig } from "../../lib/operator/apply_config.ts";
 import { loadRunConfig } from "../../lib/operator/load_run_config.ts";
 import { prepareDemo } from "../../lib/operator/prepare_demo.ts";
 import { setupLocalnet } from "../../lib/operator/setup_localnet.ts";
@@ -23,6 +24,8 @@ export interface TrainingRun {
   readonly dataDirectory: string;
   /** Flags that tell a command which run of which cluster. */
   readonly flags: string[];
+  /** Pauses the run, changes its model and resumes it. */
+  reconfigure(change: Partial<Model>): Promise<void>;
   readonly events: TimedEvent[];
   readonly monitor: RunMonitor;
   /** Starts all clients and resolves when they have ended well. */
@@ -63,6 +66,7 @@ export async function withTrainingRun(
     runId: "data",
     config: { ...base, config, model: { ...model, ...options.model(model) } },
     clockRate: 20,
+    dataDirectory,
     programsDirectory: `${ROOT}programs`,
     runsDirectory: `${directory}/runs`,
     keysDirectory: `${directory}/keys`,
@@ -87,6 +91,10 @@ export async function withTrainingRun(
       monitor,
       log,
       within: (work) => Promise.race([work, trouble.promise]),
+      reconfigure: async (change) => {
+        const current = { ...model, ...options.model(model), ...change };
+        await applyConfig(setup.context, "data", { file: { config, model: current } });
+      },
       until: (test) => new Promise((resolve) => waiting.push({ test, resolve })),
       train: async () => {
         for (let i = 0; i < count; i++) clients.push(startClientProcess(train, onEvent));
