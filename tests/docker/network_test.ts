@@ -6,11 +6,17 @@ import { ContainerNetwork } from "./container_network.ts";
 import { withoutEngine } from "./engine.ts";
 import { agreement, lossesByStep, mean } from "./training_report.ts";
 
+/** Chain seconds. */
+const EPOCH_TIME = 900;
+
 Deno.test({
   name: "a network in containers trains, and goes on when clients are paused, killed and started",
   ignore: withoutEngine,
   async fn(t) {
-    await using network = await ContainerNetwork.start({ clients: 3 });
+    await using network = await ContainerNetwork.start({
+      clients: 3,
+      config: { epoch_time: EPOCH_TIME },
+    });
     const [first, second, third] = network.clients;
     const everybody = () => Promise.all(network.clients.map((client) => client.allEvents()));
 
@@ -45,11 +51,13 @@ Deno.test({
     await t.step(
       "5: a client killed in a round is reported and dropped; the others go on",
       async () => {
+        // It takes three rounds until it is dropped; the epoch has to last.
         const { epochState, progress } = await network.until(
-          "a later round of three",
-          120,
+          "a round of three in the first half of an epoch",
+          180,
           (state) =>
             state.runState === RunState.RoundTrain && state.epochState.clients.length === 3 &&
+            state.runStateStartUnixTimestamp - state.epochState.startTimestamp < EPOCH_TIME / 2 &&
             state,
         );
         const wallet = await third.wallet();

@@ -11,8 +11,14 @@ Deno.test({
   name: "a newcomer takes the model from a peer whose network is slow",
   ignore: withoutEngine,
   async fn(t) {
-    // Time for the slow one to join the second epoch too: else nobody would have its weights.
-    const config = { ...PATIENT, waiting_for_members_extra_time: 150 };
+    const config = {
+      ...PATIENT,
+      // Time for the slow one to join the second epoch too: else nobody would have its weights.
+      waiting_for_members_extra_time: 150,
+      // A model is some dozens of answers, each some seconds late.
+      warmup_time: 600,
+      epoch_time: 601,
+    };
     await using network = await ContainerNetwork.start({ clients: 1, config });
     const [old] = network.clients;
 
