@@ -20,7 +20,8 @@ export class KernelMemory {
   /**
    * @param bytes for all arrays together, each rounded up to 16; memory that is not written to is
    * not taken from the machine
-   * @throws PsycheError `KERNEL_MEMORY_TOO_LARGE` above 4 GiB
+   * @throws PsycheError `KERNEL_MEMORY_TOO_LARGE` above 4 GiB, `KERNEL_MEMORY_REFUSED` when the system
+   * has no room for it
    */
   constructor(bytes: number) {
     const pages = Math.ceil((MODULE_BYTES + bytes) / PAGE);
@@ -31,8 +32,7 @@ export class KernelMemory {
           "use a smaller compression_chunk or smaller parameters.",
       );
     }
-    // It never grows: growing would cut off every view made before.
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const memory = reserve(pages);
     this.kernels = instantiateKernels(memory);
     this.buffer = memory.buffer as ArrayBuffer;
     this.#next = MODULE_BYTES;
@@ -43,6 +43,22 @@ export class KernelMemory {
     const array = new type(this.buffer, this.#next, length);
     this.#next += roundUp(length * type.BYTES_PER_ELEMENT);
     return array;
+  }
+}
+
+function reserve(pages: number): WebAssembly.Memory {
+  try {
+    // It never grows: growing would cut off every view made before.
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    throw new PsycheError(
+      "KERNEL_MEMORY_REFUSED",
+      `The system has no room for a kernel memory of ${
+        pages * PAGE
+      } bytes; free memory, or raise ` +
+        "the limit of this process's address space.",
+      { cause },
+    );
   }
 }
 

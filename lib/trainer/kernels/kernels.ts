@@ -1,7 +1,7 @@
 /**
  * The compiled loops over all weights of a model: sources in `src/`, built by
- * `deno task build-programs`. Addresses and lengths are not checked on the other side; they come from
- * {@linkcode KernelMemory} only.
+ * `deno task build-programs`. Addresses and lengths are not checked on the other side: they must be
+ * those of arrays taken from a `KernelMemory`.
  */
 
 /** What the module exports. Arrays are addresses in bytes; lengths are elements. */

@@ -32,7 +32,10 @@ pub unsafe fn take_gathered(space: &Workspace, mut each: impl FnMut(usize, f64))
         while bits != 0 {
             let position = word * 64 + bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            each(position, *space.sums.add(position) / *space.counts.add(position) as f64);
+            each(
+                position,
+                *space.sums.add(position) / *space.counts.add(position) as f64,
+            );
             *space.sums.add(position) = 0.0;
             *space.counts.add(position) = 0;
         }
@@ -64,7 +67,11 @@ unsafe fn make_lines(space: &Workspace) {
         let mut l = 0;
         while l < width {
             let product = f64x2_mul(mean, load(basis.add(l)));
-            let before = if is_new { f64x2_splat(0.0) } else { load(line.add(l)) };
+            let before = if is_new {
+                f64x2_splat(0.0)
+            } else {
+                load(line.add(l))
+            };
             store(line.add(l), f64x2_add(before, product));
             l += 2;
         }
@@ -96,14 +103,16 @@ unsafe fn sum_lines<const V: usize>(
     let bases = space.line_bases.add(quarter * half_h);
     let lines = space.lines.add(quarter * half_h * width + l);
     let factor = |line: usize| v128_load64_splat((*bases.add(line)).add(j) as *const u64);
-    let term = |line: usize, f: v128, v: usize| {
-        f64x2_mul(f, load(lines.add(line * width + 2 * v)))
-    };
+    let term = |line: usize, f: v128, v: usize| f64x2_mul(f, load(lines.add(line * width + 2 * v)));
     let mut sums = [f64x2_splat(0.0); V];
     let mut line = 0;
     while line + 4 <= count {
-        let (f0, f1, f2, f3) =
-            (factor(line), factor(line + 1), factor(line + 2), factor(line + 3));
+        let (f0, f1, f2, f3) = (
+            factor(line),
+            factor(line + 1),
+            factor(line + 2),
+            factor(line + 3),
+        );
         for v in 0..V {
             let four = f64x2_add(
                 f64x2_add(term(line, f0, v), term(line + 1, f1, v)),
@@ -141,14 +150,13 @@ const USUAL_WIDTH: usize = 32;
 /// `weights -= step * sign(block)` for the block of what was gathered; `weights` is its first element,
 /// in rows of `cols`.
 #[no_mangle]
-pub unsafe extern "C" fn apply_block(
-    space: &Workspace,
-    weights: *mut f32,
-    cols: usize,
-    step: f32,
-) {
+pub unsafe extern "C" fn apply_block(space: &Workspace, weights: *mut f32, cols: usize, step: f32) {
     make_lines(space);
-    let take = Apply { weights, cols, step };
+    let take = Apply {
+        weights,
+        cols,
+        step,
+    };
     for j in 0..half(space.h) {
         if space.w == 2 * USUAL_WIDTH {
             rows_by_four(space, USUAL_WIDTH, j, &take);
@@ -169,13 +177,19 @@ unsafe fn rows_by_four(space: &Workspace, width: usize, j: usize, take: &Apply) 
         let row = space.quarter_rows.add(quarter * width);
         let mut l = 0;
         while l + 8 <= width {
-            for (v, sum) in sum_lines::<4>(space, width, quarter, j, l).iter().enumerate() {
+            for (v, sum) in sum_lines::<4>(space, width, quarter, j, l)
+                .iter()
+                .enumerate()
+            {
                 store(row.add(l + 2 * v), *sum);
             }
             l += 8;
         }
         while l < width {
-            for (v, sum) in sum_lines::<2>(space, width, quarter, j, l).iter().enumerate() {
+            for (v, sum) in sum_lines::<2>(space, width, quarter, j, l)
+                .iter()
+                .enumerate()
+            {
                 store(row.add(l + 2 * v), *sum);
             }
             l += 4;
@@ -185,7 +199,10 @@ unsafe fn rows_by_four(space: &Workspace, width: usize, j: usize, take: &Apply) 
     let mut l = 0;
     while l < w / 2 {
         let [even_even, even_odd, odd_even, odd_odd]: [[v128; 2]; 4] = core::array::from_fn(|q| {
-            [load(rows.add(q * width + l)), load(rows.add(q * width + l + 2))]
+            [
+                load(rows.add(q * width + l)),
+                load(rows.add(q * width + l + 2)),
+            ]
         });
         let pair = |op: fn(v128, v128) -> v128, a: [v128; 2], b: [v128; 2]| {
             [op(a[0], b[0]), op(a[1], b[1])]
@@ -219,7 +236,11 @@ unsafe fn rows_by_one(space: &Workspace, j: usize, take: &Apply) {
         // Lines are padded to whole vectors: the lane wanted is the first or the second.
         let sum = |quarter: usize| {
             let [pair] = sum_lines::<1>(space, space.width, quarter, j, l & !1);
-            if l & 1 == 0 { f64x2_extract_lane::<0>(pair) } else { f64x2_extract_lane::<1>(pair) }
+            if l & 1 == 0 {
+                f64x2_extract_lane::<0>(pair)
+            } else {
+                f64x2_extract_lane::<1>(pair)
+            }
         };
         let (even_even, even_odd, odd_even, odd_odd) = (sum(0), sum(1), sum(2), sum(3));
         let (even_left, even_right) = (even_even + even_odd, even_even - even_odd);

@@ -1,5 +1,5 @@
-//! Loops that look at every element once. Lengths may be any; the rest after whole vectors is done
-//! with the same vector operations on a padded copy, so that every element sees the same arithmetic.
+//! Loops that look at every element once. Lengths may be any; the rest after whole vectors goes through
+//! the same vector operations, padded, so that every element sees the same arithmetic.
 
 use core::arch::wasm32::*;
 
@@ -74,7 +74,9 @@ pub unsafe extern "C" fn look_ahead(
     rate: f32,
 ) {
     let rate = f32x4_splat(rate);
-    map(out, [weights, residual], length, |[w, r]| f32x4_sub(w, signed(r, rate)));
+    map(out, [weights, residual], length, |[w, r]| {
+        f32x4_sub(w, signed(r, rate))
+    });
 }
 
 /// `residual = residual * decay + rate * gradient`
@@ -198,8 +200,7 @@ const ROTATION: u32 = 13;
 #[no_mangle]
 pub unsafe extern "C" fn fingerprint(state: *mut u32, data: *const u32, length: usize) {
     let multiplier = u32x4_splat(MULTIPLIER);
-    let mut lanes: [v128; 4] =
-        core::array::from_fn(|i| v128_load((state as *const v128).add(i)));
+    let mut lanes: [v128; 4] = core::array::from_fn(|i| v128_load((state as *const v128).add(i)));
     let whole = length & !(STATE - 1);
     let mut i = 0;
     while i < whole {
@@ -215,7 +216,9 @@ pub unsafe extern "C" fn fingerprint(state: *mut u32, data: *const u32, length: 
     }
     while i < length {
         let lane = state.add(i & (STATE - 1));
-        *lane = (*lane ^ *data.add(i)).rotate_left(ROTATION).wrapping_mul(MULTIPLIER);
+        *lane = (*lane ^ *data.add(i))
+            .rotate_left(ROTATION)
+            .wrapping_mul(MULTIPLIER);
         i += 1;
     }
 }

@@ -1,8 +1,8 @@
 //! Loops over all weights of a model, for WebAssembly with 128-bit vectors.
 //!
 //! Only plain IEEE operations in one fixed order: no relaxed vectors, no fused products. The same
-//! input gives the same bits on every machine. Callers pass addresses within the module's memory and
-//! are trusted: `../kernels.ts` checks what it passes.
+//! input gives the same bits on every machine. Callers are trusted to pass addresses and lengths of
+//! arrays that lie in the module's memory.
 #![no_std]
 
 mod decode;

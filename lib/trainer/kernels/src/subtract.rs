@@ -63,7 +63,11 @@ unsafe fn make_lines(space: &Workspace, factor: f32) -> [usize; 2] {
         let mut l = 0;
         while l < width {
             let product = f32x4_mul(mean, load(basis.add(l)));
-            let before = if is_new { f32x4_splat(0.0) } else { load(line.add(l)) };
+            let before = if is_new {
+                f32x4_splat(0.0)
+            } else {
+                load(line.add(l))
+            };
             store(line.add(l), f32x4_add(before, product));
             l += 4;
         }

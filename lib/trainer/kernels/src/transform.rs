@@ -100,8 +100,7 @@ pub unsafe fn transpose(
 ) {
     let mut r = 0;
     while r < rows {
-        let lines: [*const f32; 4] =
-            core::array::from_fn(|i| from.add(place(r + i) * columns));
+        let lines: [*const f32; 4] = core::array::from_fn(|i| from.add(place(r + i) * columns));
         let mut c = 0;
         while c < columns {
             let [a, b, d, e] = lines.map(|line| load(line.add(c)));

@@ -116,7 +116,9 @@ pub unsafe fn eight<const ADD_NEXT: bool>(x: *mut f32, width: usize, factors: *c
     while l < width {
         let v: [v128; 8] = core::array::from_fn(|i| load(x.add(i * width + l)));
         let even = four(core::array::from_fn(|i| f32x4_add(v[i], v[7 - i])));
-        let odd = four(core::array::from_fn(|i| f32x4_mul(f32x4_sub(v[i], v[7 - i]), f[i])));
+        let odd = four(core::array::from_fn(|i| {
+            f32x4_mul(f32x4_sub(v[i], v[7 - i]), f[i])
+        }));
         let rows = [
             even[0],
             f32x4_add(odd[0], odd[1]),
@@ -128,8 +130,11 @@ pub unsafe fn eight<const ADD_NEXT: bool>(x: *mut f32, width: usize, factors: *c
             odd[3],
         ];
         for i in 0..8 {
-            let value =
-                if ADD_NEXT && i < 7 { f32x4_add(rows[i], rows[i + 1]) } else { rows[i] };
+            let value = if ADD_NEXT && i < 7 {
+                f32x4_add(rows[i], rows[i + 1])
+            } else {
+                rows[i]
+            };
             store(x.add(i * width + l), value);
         }
         l += 4;

@@ -111,7 +111,11 @@ pub extern "C" fn workspace_bytes(h: usize, w: usize, k: usize) -> usize {
 pub unsafe extern "C" fn prepare_workspace(at: *mut Workspace, h: usize, w: usize, k: usize) {
     let workspace = layout(at as usize, h, w, k).0;
     for column in 0..w {
-        let place = if is_usual(h, w) { usual_place(column) } else { column };
+        let place = if is_usual(h, w) {
+            usual_place(column)
+        } else {
+            column
+        };
         *workspace.places.add(column) = place as u32;
         *workspace.frequencies.add(place) = column as u32;
     }
