@@ -2,9 +2,10 @@
  * Samples that are tokenized already, in parquet files: docs/protocol/training-math.md section 6.6.
  */
 import { PsycheError } from "../../error.ts";
-import { batchRange, type DataProvider, NO_LABEL, type TokenFormat } from "./data_provider.ts";
+import { batchRange, type DataProvider, type TokenFormat } from "./data_provider.ts";
 import { openParquet } from "./parquet_file.ts";
 import { parquetFilesOfSplit } from "./parquet_split.ts";
+import { invalidSample, readSample } from "./preprocessed_sample.ts";
 import { SampleTable } from "./sample_table.ts";
 
 /** Numbers held in memory; 2 GiB as int32. */
@@ -48,7 +49,9 @@ export async function preprocessedProvider(
   const table = new SampleTable(rows, sequenceLength);
   let row = 0;
   for (const file of files) {
-    if (!file.columns.includes("inputs")) throw invalid(file.path, "there is no column inputs");
+    if (!file.columns.includes("inputs")) {
+      throw invalidSample(file.path, "there is no column inputs");
+    }
     const columns = ["inputs", ...OPTIONAL.filter((name) => file.columns.includes(name))];
     for (const group of file.groups.keys()) {
       signal?.throwIfAborted();
@@ -67,73 +70,4 @@ export async function preprocessedProvider(
         return table.batch(batch.start, batchRange(batch, shape).count);
       }),
   };
-}
-
-/** Checks one row of a file and puts it into the table. */
-function readSample(
-  sample: Record<string, unknown>,
-  table: SampleTable,
-  row: number,
-  maxToken: number,
-  place: string,
-): void {
-  const { labels, position_ids: positions, sequence_lengths: lengths } = sample;
-  const inputs = integers(sample.inputs, table.sequenceLength, place, "inputs");
-  checkTokens(inputs, maxToken, place, "token");
-  table.setTokens(row, inputs);
-  if (labels != null) {
-    const expected = integers(labels, inputs.length, place, "labels");
-    checkTokens(expected.filter((label) => label !== NO_LABEL), maxToken, place, "label");
-    table.setLabels(row, expected);
-  }
-  if (positions != null) {
-    const read = integers(positions, inputs.length, place, "position_ids");
-    if (read.some((position) => position < 0)) throw invalid(place, "position_ids are negative");
-    table.setPositions(row, read);
-  }
-  if (lengths != null) {
-    if (!isList(lengths)) throw invalid(place, "sequence_lengths is no list");
-    const read = [...integers(lengths, lengths.length, place, "sequence_lengths")];
-    const rest = inputs.length - read.reduce((a, b) => a + b, 0);
-    if (rest < 0 || read.some((length) => length < 1)) {
-      throw invalid(
-        place,
-        `sequence_lengths are not positive with a sum of at most ${inputs.length}`,
-      );
-    }
-    table.setLengths(row, rest > 0 ? [...read, rest] : read);
-  }
-}
-
-/** A list of integers (64-bit ones come as bigint) of exactly `length`. */
-function integers(value: unknown, length: number, place: string, column: string): Int32Array {
-  const list = isList(value) ? value : [];
-  if (list.length !== length) {
-    throw invalid(place, `${column} has ${list.length} entries, not ${length}`);
-  }
-  return Int32Array.from(list, (entry) => {
-    const number = Number(entry);
-    if (number !== (number | 0)) throw invalid(place, `${column} holds ${entry}`);
-    return number;
-  });
-}
-
-function checkTokens(tokens: Int32Array, maxToken: number, place: string, what: string): void {
-  const outside = tokens.find((token) => token < 0 || token > maxToken);
-  if (outside === undefined) return;
-  throw new PsycheError(
-    "TOKEN_OUT_OF_RANGE",
-    `${place} holds ${what} ${outside}, outside 0 to ${maxToken}; check that the data was made with the model's tokenizer.`,
-  );
-}
-
-function isList(value: unknown): value is ArrayLike<unknown> {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
-}
-
-function invalid(place: string, reason: string): PsycheError {
-  return new PsycheError(
-    "DATA_COLUMN_INVALID",
-    `The samples of ${place} cannot be used: ${reason}; export them for the run's max_seq_len.`,
-  );
 }
