@@ -27,19 +27,13 @@ export async function readBounded(
     await response.body?.cancel();
     throw answerTooLarge(source, limit);
   }
-  const parts: Uint8Array[] = [];
-  let length = 0;
+  const decoder = new TextDecoder();
+  let [text, length] = ["", 0];
   // Leaving the loop by a throw cancels the body, and with it the transfer.
   for await (const part of response.body ?? []) {
     length += part.length;
     if (length > limit) throw answerTooLarge(source, limit);
-    parts.push(part);
+    text += decoder.decode(part, { stream: true });
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return new TextDecoder().decode(whole);
+  return text + decoder.decode();
 }
