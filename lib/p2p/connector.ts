@@ -8,8 +8,12 @@ import { peerIdOfKey } from "./peer_key.ts";
 import type { PeerDirectory } from "./peer_directory.ts";
 
 const PASS_INTERVAL_MS = 250;
-/** Several addresses, at two seconds each. */
-const DIAL_TIMEOUT_MS = 16_000;
+/**
+ * Addresses are tried in turn, and some lead nowhere from here, so each gets little time at first; more
+ * from try to try, for peers that are far away.
+ */
+const FIRST_PATIENCE_MS = 2_000;
+const LAST_PATIENCE_MS = 16_000;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5_000;
 const MAX_PARALLEL_DIALS = 16;
@@ -87,12 +91,28 @@ export class Connector {
     }
   }
 
-  /** Dials one peer now. Rejects when no address is known or none of them answers as that peer. */
-  async connect(key: string, signal: AbortSignal): Promise<Connection> {
-    const addresses = this.#directory.addressesOf(key, Date.now());
-    if (addresses.length === 0) throw new Error(`no address of peer ${key} is known`);
+  /**
+   * Dials one peer now. Rejects when no address is known or none of them answers as that peer.
+   *
+   * @param patience milliseconds for each address
+   */
+  async connect(
+    key: string,
+    signal: AbortSignal,
+    patience = FIRST_PATIENCE_MS,
+  ): Promise<Connection> {
     const peerId = peerIdOfKey(key);
-    return await this.#node.dial(addresses.map((a) => multiaddr(`${a}/p2p/${peerId}`)), { signal });
+    let failure: unknown = new Error(`no address of peer ${key} is known`);
+    for (const address of this.#directory.addressesOf(key, Date.now())) {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
+      try {
+        return await this.#node.dial(multiaddr(`${address}/p2p/${peerId}`), { signal: limit });
+      } catch (error) {
+        signal.throwIfAborted();
+        failure = error;
+      }
+    }
+    throw failure;
   }
 
   async stop(): Promise<void> {
@@ -123,7 +143,8 @@ export class Connector {
 
   #dial(key: string, attempt: Attempt): void {
     this.#dialling.add(key);
-    this.connect(key, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)]))
+    const patience = Math.min(LAST_PATIENCE_MS, FIRST_PATIENCE_MS * 2 ** attempt.failures);
+    this.connect(key, this.#closing.signal, patience)
       .catch(() => {}) // whoever listens there now, or nobody: tried again below
       .finally(() => {
         this.#dialling.delete(key);

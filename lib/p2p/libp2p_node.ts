@@ -45,8 +45,9 @@ export async function createNode(options: NodeOptions): Promise<Libp2p> {
       maxConnections: 600, // 256 clients, at worst two connections each while both sides dial
       inboundConnectionThreshold: 64, // per second and host: a machine may run many clients
       maxIncomingPendingConnections: 64,
-      inboundUpgradeTimeout: 5_000,
-      addressDialTimeout: 2_000, // addresses are tried in turn, and some lead nowhere from here
+      // A handshake is some five round trips, and far peers on bad networks need seconds for each.
+      inboundUpgradeTimeout: 20_000,
+      addressDialTimeout: 20_000,
     },
     // A machine that vanished without closing is noticed by these pings.
     connectionMonitor: {
