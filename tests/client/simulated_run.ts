@@ -66,6 +66,8 @@ export const NUMBERED: SequenceSource = {
 
 /** Cluster seconds per wall second. */
 const CLOCK_RATE = 40;
+/** No state is waited for longer. */
+const UNTIL_MILLISECONDS = 60_000;
 
 /** A run of real clients on a simulated chain, simulated peers and a simulated trainer. */
 export class SimulatedRun {
@@ -184,9 +186,18 @@ export class SimulatedRun {
     return handle;
   }
 
-  /** Resolves when the chain has reached this state or step. */
+  /** Resolves when the chain has reached this state or step; rejects when it takes too long. */
   async until(condition: (state: CoordinatorState) => boolean): Promise<void> {
-    while (!condition(this.chain.state)) await new Promise((resolve) => setTimeout(resolve, 5));
+    const start = performance.now();
+    while (!condition(this.chain.state)) {
+      if (performance.now() - start > UNTIL_MILLISECONDS) {
+        const { runState, progress } = this.chain.state;
+        throw new Error(
+          `not reached: state ${runState}, epoch ${progress.epoch}, step ${progress.step}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** Waits for all clients; after `limit` milliseconds those still running are stopped. */
