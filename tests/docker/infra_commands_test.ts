@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { createWallet } from "../../lib/chain/wallet.ts";
 import { commandLine } from "../../lib/cli/command_line.ts";
 import { dockerOutput } from "../../lib/container/docker.ts";
 import { makeWorkspace, readText } from "../operator/script.ts";
@@ -127,8 +126,7 @@ Deno.test({
       await trains(own[0]);
 
       // Wallets that were funded beforehand, in the folder of the user.
-      const owner = join(folder, "owner.json");
-      await createWallet(owner);
+      const owner = join(folder, ".psyche/keys/localnet-owner.json");
       await done("fund_accounts", [owner, "2", "--yes", ...rpc], {}, folder);
       const fleet = ["--image", "psyche-test-client", ...file];
       const few = await run("train-multiple-gpu-devnet", ["3", ...fleet], {}, folder);
