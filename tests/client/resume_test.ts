@@ -145,6 +145,10 @@ async function survivesPause(open: (model: string, cache: string) => Promise<Pla
   // Below the checkout: the chain has 64 bytes for a path.
   const directory = await Deno.makeTempDir({ dir: `${ROOT}.psyche`, prefix: "resume-" });
   const place = await open(modelDirectory, join(directory, "hf"));
+  const cleanUp = async () => {
+    await place.close();
+    await Deno.remove(directory, { recursive: true });
+  };
   const run = demoConfig(await loadRunConfig(`${ROOT}config/solana-test/nano-config.toml`), {
     clients: 1,
     steps: ALL_STEPS,
@@ -162,6 +166,9 @@ async function survivesPause(open: (model: string, cache: string) => Promise<Pla
     programsDirectory: `${ROOT}programs`,
     runsDirectory: join(directory, "runs"),
     keysDirectory: join(directory, "keys"),
+  }).catch(async (error) => {
+    await cleanUp();
+    throw error;
   });
   const group = new Group();
   const flags = [
@@ -200,8 +207,7 @@ async function survivesPause(open: (model: string, cache: string) => Promise<Pla
   } finally {
     await Promise.all(group.clients.map((client) => client.stop()));
     await setup.stop();
-    await place.close();
-    await Deno.remove(directory, { recursive: true });
+    await cleanUp();
   }
 }
 
