@@ -1,10 +1,11 @@
 /** docs/protocol/docker.md section 7, scenario 4: a newcomer's only peer has a slow network. */
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
 import type { ContainerClient } from "./container_client.ts";
 import { ContainerNetwork } from "./container_network.ts";
 import { withoutEngine } from "./engine.ts";
-import { PATIENT } from "./survive.ts";
+import { FAULT_MILLISECONDS, PATIENT } from "./survive.ts";
 import { agreement } from "./training_report.ts";
 
 Deno.test({
@@ -15,7 +16,7 @@ Deno.test({
       ...PATIENT,
       // Time for the slow one to join the second epoch too: else nobody would have its weights.
       waiting_for_members_extra_time: 150,
-      // A model is some dozens of answers, each some seconds late.
+      // Of which the fault takes a part.
       warmup_time: 600,
       epoch_time: 601,
     };
@@ -25,17 +26,24 @@ Deno.test({
     await t.step("4: before the chain reaches the epoch after the next", async () => {
       await network.until("a round", 120, ({ runState }) => runState === RunState.RoundTrain);
       let newcomer: ContainerClient;
+      let epoch: number;
       {
         await using _slow = await network.spoil(old.name, { delay: 2000, jitter: 500 });
         newcomer = await network.addClient();
         await network.until("a sign of the newcomer", 60, () => newcomer.wallet());
-        const { epoch } = network.state.progress;
-        const loaded = await network.until("its model", 180, async (state) => {
-          assert.ok(state.progress.epoch <= epoch + 1, `epoch ${state.progress.epoch}`);
-          return (await newcomer.eventsOf("model_loaded"))[0];
-        });
-        assert.equal(loaded.source, "peers");
+        ({ epoch } = network.state.progress);
+        await network.until(
+          "a warmup of both",
+          180,
+          (state) => state.runState === RunState.Warmup && state.epochState.clients.length === 2,
+        );
+        await delay(FAULT_MILLISECONDS);
       }
+      const loaded = await network.until("its model", 120, async (state) => {
+        assert.ok(state.progress.epoch <= epoch + 1, `epoch ${state.progress.epoch}`);
+        return (await newcomer.eventsOf("model_loaded"))[0];
+      });
+      assert.equal(loaded.source, "peers");
       assert.equal(network.state.model.checkpoint.kind, "P2P");
       await network.until(
         "equal weights",

@@ -6,7 +6,7 @@ import { type ContainerNetwork, SHORT_EPOCHS } from "./container_network.ts";
 import { agreement, assertLossesFall } from "./training_report.ts";
 
 /** How long a fault lasts; less than a round may, so that it costs time only. */
-const FAULT_MILLISECONDS = 10_000;
+export const FAULT_MILLISECONDS = 10_000;
 
 /** Rounds end early when all is well, so a wide limit costs time only when it is not. */
 export const PATIENT = { ...SHORT_EPOCHS, max_round_train_time: 300, epoch_time: 301 };
