@@ -46,9 +46,10 @@ export const command = defineCommand({
     const header = ["run-id", "state", "clients", "epoch time", "time left", "step", "version"];
     output.result(
       { program, ...found },
-      rows.length === 0
-        ? [`no runs of the coordinator ${program}`]
-        : [`${rows.length} runs of the coordinator ${program}`, ...tableLines(header, rows)],
+      rows.length === 0 ? [`no runs of the coordinator ${program}`] : [
+        `${rows.length} ${rows.length === 1 ? "run" : "runs"} of the coordinator ${program}`,
+        ...tableLines(header, rows),
+      ],
     );
   },
 });
