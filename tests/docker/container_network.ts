@@ -22,6 +22,8 @@ const LIMITS = {
   warmup_time: 500,
   epoch_time: 600,
   max_round_train_time: 100,
+  // Some tenths of a second: time for the witnesses' messages of a round that somebody is missing in.
+  round_witness_time: 4,
   waiting_for_members_extra_time: 10,
   // No test waits for the end of a run.
   total_steps: 25_000,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
-import { pendingClients } from "../../lib/protocol/run_state.ts";
+import { currentRound, pendingClients } from "../../lib/protocol/run_state.ts";
 import { ContainerNetwork, SHORT_EPOCHS } from "./container_network.ts";
 import { withoutEngine } from "./engine.ts";
 import { agreement, assertLossesFall } from "./training_report.ts";
@@ -43,15 +43,19 @@ Deno.test({
     );
 
     await t.step("7: all clients leave: the checkpoint is the Hub's again", async () => {
-      const { epoch } = await network.until("a later epoch from peers", 120, (state) => {
-        const { model: { checkpoint }, progress, runState } = state;
-        const isTraining = runState === RunState.RoundTrain;
-        return progress.epoch >= 2 && checkpoint.kind === "P2P" && isTraining && progress;
-      });
+      const first = network.state.progress.epoch;
+      await network.until(
+        "rounds of the next epoch, from peers",
+        120,
+        (state) =>
+          state.progress.epoch > first && state.model.checkpoint.kind === "P2P" &&
+          state.runState === RunState.RoundTrain && currentRound(state).height > 0,
+      );
+      const { epoch } = network.state.progress;
       const remaining = network.clients.filter(({ shouldRun }) => shouldRun);
       const events = await Promise.all(remaining.map((client) => client.events()));
       await Promise.all(remaining.map((client) => client.kill()));
-      assertLossesFall(events);
+      assertLossesFall(events, first);
       const newcomers = await Promise.all([network.addClient(), network.addClient()]);
       await network.until("the Hub checkpoint", 120, ({ model, progress }) => {
         assert.ok(progress.epoch < epoch + 3, `epoch ${progress.epoch}`);
