@@ -249,7 +249,7 @@ Deno.test("operator commands on a run with rewards", async (t) => {
       assert.match(all.runs[0].clients, /^0\/\d+ waiting$/);
       assert.equal(all.runs[1].clients, "-");
       const active = await run("list-runs", "--rpc", rpc, "--active");
-      assert.match(active.stdout, /^1 runs[^\n]*\nrun-id +state +clients +epoch time +time left/);
+      assert.match(active.stdout, /^1 run of[^\n]*\nrun-id +state +clients +epoch time +time left/);
       const own = await done("list-runs", "--rpc", rpc, "--authorizer", clientAddress);
       assert.deepEqual(own.runs.map((r: { runId: string }) => r.runId), ["closed"]);
     });
