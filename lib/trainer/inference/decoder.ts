@@ -5,8 +5,8 @@ import type { Model } from "../model/model_directory.ts";
 import { ropeFrequencies, rotaryRow } from "../model/rope.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { type NumberArray, Session } from "../runtime/session.ts";
-import type { ComputeDevice } from "../trainer.ts";
 import type { Prefilled } from "./prefill.ts";
+import type { TextOptions } from "./text_graphs.ts";
 
 /** Large enough to vanish in softmax, small enough to stay finite after adding a score. */
 const MASKED = -1e30;
@@ -45,7 +45,7 @@ export class Decoder {
   static async create(
     ort: OnnxRuntime,
     model: Model,
-    { capacity, ...options }: { capacity: number; threads: number; device?: ComputeDevice },
+    { capacity, ...options }: { capacity: number } & TextOptions,
   ): Promise<Decoder> {
     const graph = decodeModel(model.config, capacity);
     return new Decoder(model, await Session.create(ort, graph, options), capacity);

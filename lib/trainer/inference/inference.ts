@@ -2,19 +2,15 @@
 import { type AbortFlag, isRaised } from "../abort_flag.ts";
 import type { Model } from "../model/model_directory.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
-import type { ComputeDevice } from "../trainer.ts";
 import { Scorer } from "./scorer.ts";
+import type { TextOptions } from "./text_graphs.ts";
 import { TokenGenerator, type TokenOptions } from "./token_generator.ts";
 
 export class Inference {
   readonly #scorer: Scorer;
   readonly #generator: TokenGenerator;
 
-  constructor(
-    ort: OnnxRuntime,
-    model: Model,
-    options: { threads: number; device?: ComputeDevice },
-  ) {
+  constructor(ort: OnnxRuntime, model: Model, options: TextOptions) {
     this.#scorer = new Scorer(ort, model, options);
     this.#generator = new TokenGenerator(ort, model, options);
   }

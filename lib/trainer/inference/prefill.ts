@@ -2,9 +2,8 @@
 import type { Model } from "../model/model_directory.ts";
 import { prefillModel } from "../model/prefill_graph.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
-import { type NumberArray, Session } from "../runtime/session.ts";
-import { SessionCache } from "../runtime/session_cache.ts";
-import type { ComputeDevice } from "../trainer.ts";
+import type { NumberArray } from "../runtime/session.ts";
+import { TextGraphs, type TextOptions } from "./text_graphs.ts";
 
 /** Compiled graphs kept; lengths are rounded up to powers of two so that few are needed. */
 const MAX_SESSIONS = 2;
@@ -21,27 +20,17 @@ export interface Prefilled {
 }
 
 export class Prefill {
-  readonly #ort: OnnxRuntime;
-  readonly #model: Model;
-  readonly #options: { threads: number; device?: ComputeDevice };
   /** By length. */
-  readonly #sessions = new SessionCache(MAX_SESSIONS);
+  readonly #graphs: TextGraphs;
 
-  constructor(
-    ort: OnnxRuntime,
-    model: Model,
-    options: { threads: number; device?: ComputeDevice },
-  ) {
-    this.#ort = ort;
-    this.#model = model;
-    this.#options = options;
+  constructor(ort: OnnxRuntime, model: Model, options: TextOptions) {
+    this.#graphs = new TextGraphs(ort, model, options, MAX_SESSIONS);
   }
 
   /** @param tokens at least one, all of the vocabulary */
   async read(tokens: readonly number[]): Promise<Prefilled> {
-    const { layers, heads, kvHeads, hiddenSize, vocabSize } = this.#model.config;
+    const { layers, heads, kvHeads, hiddenSize, vocabSize } = this.#graphs.config;
     const length = Math.max(SHORTEST, 2 ** Math.ceil(Math.log2(tokens.length)));
-    const session = await this.#session(length);
     // Later positions do not reach earlier ones, so what fills the rest is no matter.
     const row = new Int32Array(length);
     row.set(tokens);
@@ -49,7 +38,6 @@ export class Prefill {
       ["tokens", row],
       ["last", Int32Array.of(tokens.length - 1)],
     ]);
-    for (const { name, data } of this.#model.parameters) feeds.set(name, data);
     const logits = new Float32Array(vocabSize);
     const memory = new Map<string, Float32Array<ArrayBuffer>>();
     for (let layer = 0; layer < layers; layer++) {
@@ -60,18 +48,16 @@ export class Prefill {
         );
       }
     }
-    await session.run(feeds, new Map<string, NumberArray>([["logits", logits], ...memory]));
+    await this.#graphs.run(
+      `${length}`,
+      (config) => prefillModel(config, length),
+      feeds,
+      new Map<string, NumberArray>([["logits", logits], ...memory]),
+    );
     return { logits, length, memory };
   }
 
-  async release(): Promise<void> {
-    await this.#sessions.release();
-  }
-
-  #session(length: number): Promise<Session> {
-    return this.#sessions.get(`${length}`, () => {
-      const graph = prefillModel(this.#model.config, length);
-      return Session.create(this.#ort, graph, this.#options);
-    });
+  release(): Promise<void> {
+    return this.#graphs.release();
   }
 }

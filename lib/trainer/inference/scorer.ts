@@ -3,9 +3,9 @@ import { PsycheError } from "../../error.ts";
 import { scoreModel } from "../model/llama_graph.ts";
 import type { Model } from "../model/model_directory.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
-import { type NumberArray, Session } from "../runtime/session.ts";
-import { SessionCache } from "../runtime/session_cache.ts";
-import type { ComputeDevice } from "../trainer.ts";
+import type { NumberArray } from "../runtime/session.ts";
+import { checkTokens } from "./check_tokens.ts";
+import { TextGraphs, type TextOptions } from "./text_graphs.ts";
 
 /** Compiled graphs kept; sizes are rounded up to powers so that few are needed. */
 const MAX_SESSIONS = 8;
@@ -13,20 +13,11 @@ const SHORTEST = 32;
 const FEWEST = 16;
 
 export class Scorer {
-  readonly #ort: OnnxRuntime;
-  readonly #model: Model;
-  readonly #options: { threads: number; device?: ComputeDevice };
   /** By `<length>/<scored>`. */
-  readonly #sessions = new SessionCache(MAX_SESSIONS);
+  readonly #graphs: TextGraphs;
 
-  constructor(
-    ort: OnnxRuntime,
-    model: Model,
-    options: { threads: number; device?: ComputeDevice },
-  ) {
-    this.#ort = ort;
-    this.#model = model;
-    this.#options = options;
+  constructor(ort: OnnxRuntime, model: Model, options: TextOptions) {
+    this.#graphs = new TextGraphs(ort, model, options, MAX_SESSIONS);
   }
 
   /**
@@ -36,7 +27,7 @@ export class Scorer {
    * @throws PsycheError `TOKENS_INVALID`
    */
   async score(tokens: readonly number[], count: number): Promise<Float32Array> {
-    const { maxPositions, vocabSize } = this.#model.config;
+    const { maxPositions, vocabSize } = this.#graphs.config;
     // The last token is only predicted, never read.
     const read = tokens.slice(0, -1).slice(-maxPositions);
     if (!(count >= 1 && count <= read.length)) {
@@ -45,13 +36,7 @@ export class Scorer {
         `${count} of ${tokens.length} tokens cannot be scored with ${maxPositions} positions; score at least one and fewer than there are.`,
       );
     }
-    const outside = tokens.find((token) => !(token >= 0 && token < vocabSize));
-    if (outside !== undefined) {
-      throw new PsycheError(
-        "TOKENS_INVALID",
-        `Token ${outside} is outside the vocabulary of ${vocabSize}; use the model's tokenizer.`,
-      );
-    }
+    checkTokens(tokens, vocabSize);
     const length = roundUp(read.length, SHORTEST, 2);
     // Scored rows are cheap beside the rows that are read.
     const scored = roundUp(count, FEWEST, 4);
@@ -61,21 +46,17 @@ export class Scorer {
       ["rows", padded(Array.from({ length: count }, (_, i) => read.length - count + i), scored)],
       ["labels", padded(tokens.slice(-count), scored)],
     ]);
-    for (const { name, data } of this.#model.parameters) feeds.set(name, data);
-    const session = await this.#session(length, scored);
-    await session.run(feeds, new Map([["logProbabilities", results]]));
+    await this.#graphs.run(
+      `${length}/${scored}`,
+      (config) => scoreModel(config, length, scored),
+      feeds,
+      new Map([["logProbabilities", results]]),
+    );
     return results.subarray(0, count);
   }
 
-  async release(): Promise<void> {
-    await this.#sessions.release();
-  }
-
-  #session(length: number, scored: number): Promise<Session> {
-    return this.#sessions.get(`${length}/${scored}`, () => {
-      const graph = scoreModel(this.#model.config, length, scored);
-      return Session.create(this.#ort, graph, this.#options);
-    });
+  release(): Promise<void> {
+    return this.#graphs.release();
   }
 }
 

@@ -3,10 +3,11 @@ import { PsycheError } from "../../error.ts";
 import type { Model } from "../model/model_directory.ts";
 import { seededRandom } from "../random.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
-import type { ComputeDevice } from "../trainer.ts";
+import { checkTokens } from "./check_tokens.ts";
 import { Decoder } from "./decoder.ts";
 import { Prefill } from "./prefill.ts";
 import { sampleToken } from "./sample_token.ts";
+import type { TextOptions } from "./text_graphs.ts";
 
 export interface TokenOptions {
   maxNewTokens: number;
@@ -23,16 +24,12 @@ const LEAST_CAPACITY = 64;
 export class TokenGenerator {
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
-  readonly #options: { threads: number; device?: ComputeDevice };
+  readonly #options: TextOptions;
   readonly #prefill: Prefill;
   /** Kept after use: the next text often goes on where this one ended, or begins like it. */
   #idle: Decoder | undefined;
 
-  constructor(
-    ort: OnnxRuntime,
-    model: Model,
-    options: { threads: number; device?: ComputeDevice },
-  ) {
+  constructor(ort: OnnxRuntime, model: Model, options: TextOptions) {
     this.#ort = ort;
     this.#model = model;
     this.#options = options;
@@ -66,7 +63,7 @@ export class TokenGenerator {
           `give a prompt of 1 to ${maxPositions} tokens, a count from 0 and a temperature from 0.`,
       );
     }
-    this.#checkTokens(prompt);
+    checkTokens(prompt, this.#model.config.vocabSize);
     if (maxNewTokens === 0) return;
     const needed = Math.min(maxPositions, prompt.length + maxNewTokens);
     const decoder = await this.#take(needed);
@@ -132,15 +129,5 @@ export class TokenGenerator {
   async #giveBack(decoder: Decoder): Promise<void> {
     await this.#idle?.release();
     this.#idle = decoder;
-  }
-
-  #checkTokens(tokens: readonly number[]): void {
-    const { vocabSize } = this.#model.config;
-    const outside = tokens.find((token) => !(token >= 0 && token < vocabSize));
-    if (outside === undefined) return;
-    throw new PsycheError(
-      "TOKENS_INVALID",
-      `Token ${outside} is outside the vocabulary of ${vocabSize}; use the model's tokenizer.`,
-    );
   }
 }
