@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import type { ContestantTask, Measurement } from "./contestant.ts";
+import { peakBytes } from "./peak_bytes.ts";
 
 const LIBRARY = "npm:@jax-js/jax@0.1.25";
 const RATE = 1e-4;
@@ -171,15 +172,6 @@ async function step(): Promise<number> {
   weights = next;
   for (const weight of Object.values(weights)) await weight.blockUntilReady();
   return (await loss.data())[0];
-}
-
-function peakBytes(): number {
-  try {
-    const [, kilobytes] = readFileSync("/proc/self/status", "utf8").match(/VmHWM:\s+(\d+)/)!;
-    return 1024 * Number(kilobytes);
-  } catch {
-    return Deno.memoryUsage().rss;
-  }
 }
 
 for await (const _ of createInterface({ input: process.stdin })) {

@@ -1,5 +1,4 @@
 /** This toolkit's trainer as a measured process; see contestant.ts. */
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import type { InferenceSession } from "onnxruntime-node";
@@ -12,6 +11,7 @@ import type { DistroResult } from "../trainer.ts";
 import { TrainingEngine } from "../training_engine.ts";
 import { BENCH_RATE as lr } from "./bench_case.ts";
 import type { Action, ContestantTask, Measurement } from "./contestant.ts";
+import { peakBytes } from "./peak_bytes.ts";
 
 const task: ContestantTask = JSON.parse(Deno.args[0]);
 const { batch, sequenceLength, threads } = task;
@@ -85,15 +85,6 @@ const actions: Record<Action, () => Promise<number | void>> = {
 function processorMilliseconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
-}
-
-function peakBytes(): number {
-  try {
-    const [, kilobytes] = readFileSync("/proc/self/status", "utf8").match(/VmHWM:\s+(\d+)/)!;
-    return 1024 * Number(kilobytes);
-  } catch {
-    return Deno.memoryUsage().rss;
-  }
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
