@@ -17,8 +17,8 @@ export const TOOLCHAIN_PACKAGES = [
 ];
 
 // By their full path: another Rust, without the library sources, may stand first in PATH.
-export const CARGO = "/usr/bin/cargo";
-export const RUSTC = "/usr/bin/rustc";
+const CARGO = "/usr/bin/cargo";
+const RUSTC = "/usr/bin/rustc";
 export const LLVM = "/usr/lib/llvm-22/bin/";
 const TARGET = "bpfel-unknown-none";
 
@@ -58,32 +58,57 @@ export async function buildPrograms(
   signal: AbortSignal,
 ): Promise<BuiltFiles> {
   const { sources, target } = folders;
-  await run(CARGO, [
-    "build",
-    "--locked",
-    "--release",
-    `--target=${TARGET}`,
-    "-Zbuild-std=core",
-    ...PROGRAMS.flatMap((name) => ["-p", `psyche-${name}`]),
-  ], {
-    signal,
-    cwd: sources,
-    env: {
-      RUSTC,
-      CARGO_TARGET_DIR: target,
-      // The library is built from source and SBPF v0 is instruction set v2: both need unstable flags.
-      RUSTC_BOOTSTRAP: "1",
-      // No source locations: they would put this machine's paths into the programs.
-      CARGO_ENCODED_RUSTFLAGS: ["-Zlocation-detail=none", "-Ctarget-cpu=v2"].join("\x1f"),
-      CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER: `${sources}/collect_object.sh`,
-    },
-  });
+  await cargoBuild({
+    folder: sources,
+    target,
+    triple: TARGET,
+    args: PROGRAMS.flatMap((name) => ["-p", `psyche-${name}`]),
+    // SBPF v0 is instruction set v2.
+    flags: ["-Ctarget-cpu=v2"],
+    env: { CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER: `${sources}/collect_object.sh` },
+  }, signal);
   const built: BuiltFiles = new Map();
   for (const name of PROGRAMS) {
     const stem = `${target}/${TARGET}/release/libpsyche_${name}`;
     built.set(`${name}.so`, linkSbpf(await compile(stem, signal)));
   }
   return built;
+}
+
+/**
+ * Runs cargo for a target without a standard library, whose core is built from source. The same sources
+ * and packages give the same bytes, in any folder.
+ *
+ * @throws PsycheError `TOOLCHAIN_MISSING`, `PROGRAM_BUILD_FAILED`
+ */
+export async function cargoBuild(
+  { folder, target, triple, args = [], flags, env }: {
+    /** With `Cargo.toml`. */
+    folder: string;
+    /** Cargo's target folder, the only place that is written to. */
+    target: string;
+    triple: string;
+    args?: string[];
+    /** Of the compiler. */
+    flags: string[];
+    env?: Record<string, string>;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const fixed = ["build", "--locked", "--release", `--target=${triple}`, "-Zbuild-std=core"];
+  await run(CARGO, [...fixed, ...args], {
+    signal,
+    cwd: folder,
+    env: {
+      RUSTC,
+      CARGO_TARGET_DIR: target,
+      // Building the library needs unstable flags.
+      RUSTC_BOOTSTRAP: "1",
+      // No source locations: they would put this machine's paths into what is built.
+      CARGO_ENCODED_RUSTFLAGS: ["-Zlocation-detail=none", ...flags].join("\x1f"),
+      ...env,
+    },
+  });
 }
 
 /** Bitcode to a BPF object. */
