@@ -9,6 +9,7 @@ import { LlamaRuntime } from "../../lib/trainer/llama_runtime.ts";
 import { readModelDirectory } from "../../lib/trainer/model/model_directory.ts";
 import { loadOnnxRuntime } from "../../lib/trainer/runtime/onnx_runtime.ts";
 import { readSafetensors } from "../../lib/trainer/safetensors.ts";
+import { compareWithPython } from "./python_reference.ts";
 
 const FIXTURES = join(import.meta.dirname!, "fixtures");
 const MODEL = join(FIXTURES, "pytorch-llama", "grouped-f16");
@@ -66,21 +67,12 @@ for (const name of CASES) {
     compare(join(FIXTURES, "pytorch-batches"), name));
 }
 
-Deno.test("the committed batches are what PyTorch computes today", async () => {
-  const python = Deno.env.get("PYTHON") ?? "python3";
-  const directory = await Deno.makeTempDir();
-  try {
-    const run = (...args: string[]) =>
-      new Deno.Command(python, { args, stdout: "null", stderr: "piped" }).output()
-        .catch(() => null);
-    if (!(await run("-c", "import torch"))?.success) {
-      console.log(`${python} has no torch: only the committed values were used`);
-      return;
-    }
-    const made = await run(join(FIXTURES, "pytorch_batches.py"), MODEL, directory);
-    assert.ok(made?.success, new TextDecoder().decode(made?.stderr));
-    for (const name of CASES) await compare(directory, name);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-});
+Deno.test("the committed batches are what PyTorch computes today", () =>
+  compareWithPython(
+    "torch",
+    "torch",
+    [join(FIXTURES, "pytorch_batches.py"), MODEL],
+    async (directory) => {
+      for (const name of CASES) await compare(directory, name);
+    },
+  ));

@@ -11,6 +11,7 @@ import { LlamaRuntime } from "../../lib/trainer/llama_runtime.ts";
 import { readModelDirectory } from "../../lib/trainer/model/model_directory.ts";
 import { loadOnnxRuntime } from "../../lib/trainer/runtime/onnx_runtime.ts";
 import { readSafetensors } from "../../lib/trainer/safetensors.ts";
+import { compareWithPython } from "./python_reference.ts";
 
 const FIXTURES = join(import.meta.dirname!, "fixtures", "pytorch-llama");
 const SCRIPT = join(import.meta.dirname!, "fixtures", "pytorch_llama.py");
@@ -87,24 +88,15 @@ for (const name of CASES) {
   });
 }
 
-Deno.test("the committed reference is what PyTorch computes today", async () => {
-  const python = Deno.env.get("PYTHON") ?? "python3";
-  const directory = await Deno.makeTempDir();
-  try {
-    const run = (...args: string[]) =>
-      new Deno.Command(python, { args, stdout: "null", stderr: "piped" }).output()
-        .catch(() => null);
-    if (!(await run("-c", "import torch, transformers, safetensors"))?.success) {
-      console.log(`${python} has no torch with transformers: only the committed values were used`);
-      return;
-    }
-    const made = await run(SCRIPT, directory);
-    assert.ok(made?.success, new TextDecoder().decode(made?.stderr));
-    for (const name of CASES) {
-      const error = await worstError(join(directory, name));
-      assert.ok(error < 1e-5, `${name}: relative error ${error}`);
-    }
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-});
+Deno.test("the committed reference is what PyTorch computes today", () =>
+  compareWithPython(
+    "torch, transformers, safetensors",
+    "torch with transformers",
+    [SCRIPT],
+    async (directory) => {
+      for (const name of CASES) {
+        const error = await worstError(join(directory, name));
+        assert.ok(error < 1e-5, `${name}: relative error ${error}`);
+      }
+    },
+  ));
