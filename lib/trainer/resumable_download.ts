@@ -3,6 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PsycheError } from "../error.ts";
+import { answerError } from "./answer_error.ts";
 import { writeAll } from "./atomic_file.ts";
 
 export interface Download {
@@ -142,12 +143,10 @@ async function request(
   const { ok, status } = response;
   if (ok) return response;
   await response.body?.cancel();
-  const [kind, next] = status === 401 || status === 403
-    ? ["ACCESS_DENIED", `set ${tokenVariable} to a token that may read it`]
-    : status === 404
-    ? ["NOT_FOUND", "it was removed or replaced meanwhile: try again"]
-    : ["UNAVAILABLE", "try again later"];
-  throw new PsycheError(`${code}_${kind}`, `${url} answers with status ${status}; ${next}.`);
+  throw answerError(code, url, status, {
+    denied: `set ${tokenVariable} to a token that may read it`,
+    missing: "it was removed or replaced meanwhile: try again",
+  });
 }
 
 /** The body's parts, given up when none comes for too long. */

@@ -1,6 +1,8 @@
 /** How Google Cloud Storage is reached: its JSON API, with a token or as anybody. */
 import { join } from "node:path";
 import { PsycheError } from "../../error.ts";
+import { answerError } from "../answer_error.ts";
+import { readBody } from "../read_body.ts";
 import {
   GCS_KEY_FILE_VARIABLE,
   GCS_TOKEN_VARIABLE,
@@ -96,12 +98,10 @@ export async function gcsRequest(
   const { ok, status } = response;
   if (ok) return response;
   await response.body?.cancel();
-  const [kind, next] = status === 401 || status === 403
-    ? ["ACCESS_DENIED", `set ${GCS_TOKEN_VARIABLE} or ${GCS_KEY_FILE_VARIABLE} to what may do that`]
-    : status === 404
-    ? ["NOT_FOUND", "check bucket and prefix"]
-    : ["UNAVAILABLE", "try again later"];
-  throw new PsycheError(`GCS_${kind}`, `${url} answers with status ${status}; ${next}.`);
+  throw answerError("GCS", url, status, {
+    denied: `set ${GCS_TOKEN_VARIABLE} or ${GCS_KEY_FILE_VARIABLE} to what may do that`,
+    missing: "check bucket and prefix",
+  });
 }
 
 /** A small JSON document with the headers that came along. @throws as `gcsRequest` */
@@ -114,17 +114,8 @@ export async function gcsDocument(
   const stop = signal ? AbortSignal.any([signal, limit]) : limit;
   const headers = { "accept-encoding": "identity" };
   const response = await gcsRequest(url, { headers }, access, stop);
-  const bytes: Uint8Array[] = [];
-  let length = 0;
   try {
-    for await (const part of response.body ?? []) {
-      length += part.length;
-      if (length > MAX_DOCUMENT_BYTES) {
-        throw new Error(`more than ${MAX_DOCUMENT_BYTES} bytes came`);
-      }
-      bytes.push(part);
-    }
-    const text = await new Blob(bytes as BlobPart[]).text();
+    const text = new TextDecoder().decode(await readBody(response, MAX_DOCUMENT_BYTES));
     return { document: JSON.parse(text), headers: response.headers };
   } catch (cause) {
     signal?.throwIfAborted();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { PsycheError } from "../../error.ts";
 import type { GcsRepo } from "../../protocol/coordinator_state.ts";
 import { withRetries } from "../data/retries.ts";
+import { UPLOAD_RETRIES, uploadLimit } from "../upload_limit.ts";
 import { bucketUrl, type GcsAccess, gcsDocument, gcsRequest, uploadUrl } from "./gcs_access.ts";
 import { checkName, gcsName, objectName } from "./gcs_download.ts";
 import { GCS_KEY_FILE_VARIABLE, GCS_TOKEN_VARIABLE } from "./gcs_token.ts";
@@ -14,11 +15,6 @@ export interface GcsUploadOptions extends GcsAccess {
   signal?: AbortSignal;
 }
 
-const RETRIES = 4;
-/** An upload slower than this is given up, bytes per second. */
-const SLOWEST = 50_000;
-/** What is granted besides, milliseconds. */
-const PATIENCE = 60_000;
 /** Replacing an object is creating and deleting. */
 const PERMISSIONS = ["storage.objects.create", "storage.objects.delete"];
 
@@ -33,7 +29,7 @@ export async function checkUploadBucket(repo: GcsRepo, options: GcsUploadOptions
   const query = PERMISSIONS.map((permission) => `permissions=${permission}`).join("&");
   const url = bucketUrl(options, repo.bucket, `/iam/testPermissions?${query}`);
   const { document } = await withRetries(() => gcsDocument(url, options, options.signal), {
-    retries: RETRIES,
+    retries: UPLOAD_RETRIES,
     pause: options.pause,
     code: "GCS_UNAVAILABLE",
     signal: options.signal,
@@ -87,11 +83,9 @@ async function upload(
   const url = uploadUrl(options, repo.bucket, objectName(repo, file));
   const type = file.endsWith(".json") ? "application/json" : "application/octet-stream";
   return await withRetries(async () => {
-    const limit = AbortSignal.timeout(PATIENCE + 1000 * size / SLOWEST);
-    const stop = signal ? AbortSignal.any([signal, limit]) : limit;
     const headers = { "content-type": type };
     const init = { method: "POST", headers, body: await open() };
-    const response = await gcsRequest(url, init, options, stop);
+    const response = await gcsRequest(url, init, options, uploadLimit(size, signal));
     const stored = await response.json().catch(() => null);
     const generation = String(stored?.generation);
     if (/^\d{1,20}$/.test(generation) && Number(stored.size) === size) return generation;
@@ -99,7 +93,7 @@ async function upload(
       "GCS_UNAVAILABLE",
       `${gcsName(repo)} took ${stored?.size} of ${size} bytes of ${file}; try again.`,
     );
-  }, { retries: RETRIES, pause, code: "GCS_UNAVAILABLE", signal });
+  }, { retries: UPLOAD_RETRIES, pause, code: "GCS_UNAVAILABLE", signal });
 }
 
 function requireToken(repo: GcsRepo, { token }: GcsAccess): void {

@@ -5,6 +5,7 @@ import { PsycheError } from "../../error.ts";
 import { withRetries } from "../data/retries.ts";
 import { isStandardWeights } from "../model/select_model_files.ts";
 import { INDEX } from "../model/weight_files.ts";
+import { UPLOAD_RETRIES, uploadLimit } from "../upload_limit.ts";
 import { COMMIT, type HubRepository, repositoryFolder } from "./hub_cache.ts";
 import { type HubAccess, hubError, listHubRepository } from "./hub_listing.ts";
 
@@ -13,12 +14,6 @@ export interface HubUploadOptions extends HubAccess {
   pause?: (retry: number) => number;
   signal?: AbortSignal;
 }
-
-const RETRIES = 4;
-/** An upload slower than this is given up, bytes per second. */
-const SLOWEST = 50_000;
-/** What is granted besides, milliseconds. */
-const PATIENCE = 60_000;
 
 /**
  * Makes sure that the repository is there and the token may see it, before anybody relies on it.
@@ -66,7 +61,6 @@ export async function uploadToHub(
     const stale = there.map(({ path }) => path).filter((path) =>
       (isStandardWeights(path) || path === INDEX) && !files.some((file) => file.path === path)
     );
-    const limit = AbortSignal.timeout(PATIENCE + 1000 * bytes / SLOWEST);
     try {
       const done = await commit({
         repo,
@@ -80,7 +74,7 @@ export async function uploadToHub(
         fetch: access.fetch,
         // Plain uploads need nothing but fetch; the Hub takes them for every repository.
         useXet: false,
-        abortSignal: signal ? AbortSignal.any([signal, limit]) : limit,
+        abortSignal: uploadLimit(bytes, signal),
       });
       const oid = done?.commit.oid ?? "";
       if (COMMIT.test(oid)) return oid;
@@ -92,7 +86,7 @@ export async function uploadToHub(
       signal?.throwIfAborted();
       throw hubError(repo, "main", error);
     }
-  }, { retries: RETRIES, pause, code: "HUB_UNAVAILABLE", signal });
+  }, { retries: UPLOAD_RETRIES, pause, code: "HUB_UNAVAILABLE", signal });
 }
 
 function modelRepository(name: string): HubRepository {
