@@ -37,7 +37,8 @@ const READ_BYTES = 1 << 20;
 /**
  * Downloads a file, unless it is there. Two processes that want the same file take turns.
  *
- * @param onBytes told how many further bytes are on disk; negative when a part was thrown away
+ * @param onBytes told how many further bytes are on disk; a failure takes them all back, because the next
+ *   try counts what is there again
  * @throws PsycheError `..._UNAVAILABLE` (worth another try), `..._ACCESS_DENIED`, `..._NOT_FOUND`,
  * `..._FILE_CORRUPT`
  */
@@ -64,7 +65,6 @@ export async function downloadFile(
       if (length > 0 && response.status !== 206) {
         // A server without ranges sends everything again.
         await response.body?.cancel();
-        onBytes(-length);
         await part.truncate(0);
         throw broken("it cannot be continued and starts anew");
       }
@@ -86,8 +86,8 @@ export async function downloadFile(
     await part.sync();
     await Deno.rename(incomplete, path);
   } catch (error) {
+    onBytes(-length);
     if (error instanceof PsycheError && error.code === `${source.code}_FILE_CORRUPT`) {
-      onBytes(-length);
       await part.truncate(0);
     }
     throw error;

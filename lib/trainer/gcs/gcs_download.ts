@@ -148,23 +148,13 @@ async function fetchFiles(
     const part = join(directory, `.${name}.${generation}.incomplete`);
     const download = { url, name, path, part, size, hash: null };
     await withRetries(async () => {
-      let counted = 0;
-      const count = (more: number) => {
-        counted += more;
-        report(more);
-      };
       const source: DownloadSource = {
         fetch,
         token: await token?.(fetch, stop),
         code: "GCS",
         tokenVariable: GCS_TOKEN_VARIABLE,
       };
-      try {
-        await downloadFile(download, source, count, stop);
-      } catch (error) {
-        report(-counted);
-        throw error;
-      }
+      await downloadFile(download, source, report, stop);
     }, { retries: RETRIES, pause, code: "GCS_UNAVAILABLE", signal: stop });
     here.set(name, generation);
     // One after the other: an older record must not replace a newer one.

@@ -115,18 +115,8 @@ async function download(
     const blob = join(folder, "blobs", file.hash.hex);
     const url = fileUrl(repo, listing.commit, file.path, options.hubUrl);
     await withRetries(async () => {
-      let counted = 0;
-      const count = (more: number) => {
-        counted += more;
-        report(more);
-      };
-      try {
-        const { path: name, size, hash } = file;
-        await downloadFile({ url, name, path: blob, size, hash }, source, count, stop);
-      } catch (error) {
-        report(-counted);
-        throw error;
-      }
+      const { path: name, size, hash } = file;
+      await downloadFile({ url, name, path: blob, size, hash }, source, report, stop);
     }, { ...retry, signal: stop });
     await linkInto(join(snapshot, file.path), blob);
   }, signal);
