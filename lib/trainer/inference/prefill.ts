@@ -3,6 +3,7 @@ import type { Model } from "../model/model_directory.ts";
 import { prefillModel } from "../model/prefill_graph.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import type { NumberArray } from "../runtime/session.ts";
+import { roundUp } from "./round_up.ts";
 import { TextGraphs, type TextOptions } from "./text_graphs.ts";
 
 /** Compiled graphs kept; lengths are rounded up to powers of two so that few are needed. */
@@ -30,7 +31,7 @@ export class Prefill {
   /** @param tokens at least one, all of the vocabulary */
   async read(tokens: readonly number[]): Promise<Prefilled> {
     const { layers, heads, kvHeads, hiddenSize, vocabSize } = this.#graphs.config;
-    const length = Math.max(SHORTEST, 2 ** Math.ceil(Math.log2(tokens.length)));
+    const length = roundUp(tokens.length, SHORTEST);
     // Later positions do not reach earlier ones, so what fills the rest is no matter.
     const row = new Int32Array(length);
     row.set(tokens);

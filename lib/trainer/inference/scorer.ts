@@ -5,6 +5,7 @@ import type { Model } from "../model/model_directory.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import type { NumberArray } from "../runtime/session.ts";
 import { checkTokens } from "./check_tokens.ts";
+import { roundUp } from "./round_up.ts";
 import { TextGraphs, type TextOptions } from "./text_graphs.ts";
 
 /** Compiled graphs kept; sizes are rounded up to powers so that few are needed. */
@@ -37,7 +38,7 @@ export class Scorer {
       );
     }
     checkTokens(tokens, vocabSize);
-    const length = roundUp(read.length, SHORTEST, 2);
+    const length = roundUp(read.length, SHORTEST);
     // Scored rows are cheap beside the rows that are read.
     const scored = roundUp(count, FEWEST, 4);
     const results = new Float32Array(scored);
@@ -65,11 +66,4 @@ function padded(values: readonly number[], length: number): Int32Array<ArrayBuff
   const result = new Int32Array(length);
   result.set(values);
   return result;
-}
-
-/** The least of `least`, `least * factor`, `least * factor²` … that is not below `count`. */
-function roundUp(count: number, least: number, factor: number): number {
-  let size = least;
-  while (size < count) size *= factor;
-  return size;
 }

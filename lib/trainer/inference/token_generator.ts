@@ -6,6 +6,7 @@ import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { checkTokens } from "./check_tokens.ts";
 import { Decoder } from "./decoder.ts";
 import { Prefill } from "./prefill.ts";
+import { roundUp } from "./round_up.ts";
 import { sampleToken } from "./sample_token.ts";
 import type { TextOptions } from "./text_graphs.ts";
 
@@ -119,9 +120,8 @@ export class TokenGenerator {
     if (idle !== undefined && idle.capacity >= needed) return idle;
     await idle?.release();
     const { maxPositions } = this.#model.config;
-    const capacity = Math.max(LEAST_CAPACITY, 2 ** Math.ceil(Math.log2(needed)));
     return await Decoder.create(this.#ort, this.#model, {
-      capacity: Math.min(maxPositions, capacity),
+      capacity: Math.min(maxPositions, roundUp(needed, LEAST_CAPACITY)),
       ...this.#options,
     });
   }

@@ -12,12 +12,12 @@ const PIECE = 8192;
 const MOST_ARRAYS = 2;
 
 class Stage {
-  readonly kernels: Kernels;
+  readonly #kernels: Kernels;
   readonly #pieces: Float32Array<ArrayBuffer>[];
 
   constructor() {
     const memory = new KernelMemory(MOST_ARRAYS * PIECE * 4);
-    this.kernels = memory.kernels;
+    this.#kernels = memory.kernels;
     this.#pieces = Array.from(
       { length: MOST_ARRAYS },
       () => memory.take(Float32Array<ArrayBuffer>, PIECE),
@@ -31,7 +31,7 @@ class Stage {
   run(
     arrays: readonly Float32Array[],
     outputs: number,
-    kernel: (addresses: number[], length: number) => void,
+    kernel: (kernels: Kernels, addresses: number[], length: number) => void,
   ): void {
     const total = arrays[0].length;
     const addresses = arrays.map((_, a) => this.#pieces[a].byteOffset);
@@ -40,7 +40,7 @@ class Stage {
       for (let a = 0; a < arrays.length; a++) {
         this.#pieces[a].set(arrays[a].subarray(at, at + length));
       }
-      kernel(addresses, length);
+      kernel(this.#kernels, addresses, length);
       for (let a = 0; a < outputs; a++) {
         const piece = this.#pieces[a];
         arrays[a].set(length === PIECE ? piece : piece.subarray(0, length), at);
@@ -58,20 +58,17 @@ function theStage(): Stage {
 
 /** `data *= factor` in fp32. */
 export function scale(data: Float32Array, factor: number): void {
-  const { kernels } = theStage();
-  theStage().run([data], 1, ([d], length) => kernels.scale(d, length, factor));
+  theStage().run([data], 1, (kernels, [d], length) => kernels.scale(d, length, factor));
 }
 
 /** `sum += data` in fp32. */
 export function addInto(sum: Float32Array, data: Float32Array): void {
-  const { kernels } = theStage();
-  theStage().run([sum, data], 1, ([s, d], length) => kernels.add(s, d, length));
+  theStage().run([sum, data], 1, (kernels, [s, d], length) => kernels.add(s, d, length));
 }
 
 /** Sum of squares in float64; NaN or infinite just when an element is. */
 export function sumOfSquares(data: Float32Array): number {
-  const { kernels } = theStage();
   let sum = 0;
-  theStage().run([data], 0, ([d], length) => sum += kernels.sum_of_squares(d, length));
+  theStage().run([data], 0, (kernels, [d], length) => sum += kernels.sum_of_squares(d, length));
   return sum;
 }
