@@ -18,6 +18,7 @@ export interface ClientContainer {
   network: "host" | "bridge";
   /** Index of one NVIDIA GPU, or all of them. */
   gpu?: number | "all";
+  /** It goes on when this docker command ends, which passes no signal on to it. */
   detached?: boolean;
   /** Delete the container when it ends. */
   remove?: boolean;
@@ -31,7 +32,7 @@ export function runArguments(container: ClientContainer): string[] {
   const { name, image, command, env, wallet, files = {}, network, gpu } = container;
   return [
     "run",
-    ...(container.detached ? ["--detach"] : []),
+    ...(container.detached ? ["--sig-proxy=false"] : []),
     ...(container.remove ? ["--rm"] : []),
     ...(name ? ["--name", name, "--volume", `${name}-data:/data`] : ["--tmpfs", "/data:mode=1777"]),
     ...["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"],

@@ -3,6 +3,8 @@ import { PsycheError } from "../error.ts";
 import { statusWithTalk } from "./run_child.ts";
 
 export interface DockerOptions {
+  /** Default: the one on the path. */
+  command?: string;
   /** Added to the environment of the docker command. */
   environment?: Record<string, string>;
   signal?: AbortSignal;
@@ -31,6 +33,15 @@ export async function dockerOutput(args: string[], options: DockerOptions = {}):
   const decoder = new TextDecoder();
   if (code !== 0) throw failed(args, code, decoder.decode(stderr));
   return decoder.decode(stdout).trim();
+}
+
+/**
+ * The same, as a process to follow while it runs.
+ *
+ * @throws PsycheError `DOCKER_MISSING`
+ */
+export function dockerProcess(args: string[], options: DockerOptions = {}): Deno.ChildProcess {
+  return spawn(args, options, PIPED);
 }
 
 /**
@@ -71,7 +82,7 @@ const PIPED: Stdio = { stdin: "null", stdout: "piped", stderr: "piped" };
 function spawn(args: string[], options: DockerOptions, stdio: Stdio) {
   options.signal?.throwIfAborted();
   try {
-    return new Deno.Command("docker", {
+    return new Deno.Command(options.command ?? "docker", {
       args,
       env: options.environment,
       signal: options.signal,

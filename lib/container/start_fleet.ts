@@ -4,6 +4,7 @@ import { PsycheError } from "../error.ts";
 import { type ClientContainer, runArguments } from "./client_container.ts";
 import { type ClientEnv, containerEnv } from "./client_env.ts";
 import { dockerOutput, gpuCount } from "./docker.ts";
+import { startContainer } from "./start_container.ts";
 
 /** @throws PsycheError `GPUS_TOO_FEW` when there are GPUs, but not one for each client */
 export function gpuOf(index: number, count: number, gpus: number): number | undefined {
@@ -31,30 +32,69 @@ export interface FleetOptions {
   useGpu?: string;
   say: (line: string) => void;
   signal?: AbortSignal;
+  /** Default: the docker command on the path. */
+  docker?: string;
+  /** How long clients are watched, and how often they are looked at. */
+  limitMilliseconds?: number;
+  pollMilliseconds?: number;
 }
 
+/** A client that fails at once is started again five times, with pauses: then it has ended by now. */
+const LIMIT_MILLISECONDS = 60_000;
+const POLL_MILLISECONDS = 500;
+
 /**
- * Starts detached containers; one of the same name, running or not, is removed first.
+ * Starts containers that go on by themselves; one of the same name, running or not, is removed first.
+ * Returns when each of them is healthy, or has had its time to become so.
  *
  * @returns their names
- * @throws PsycheError `GPUS_TOO_FEW`, `DOCKER_FAILED`; containers started before stay
+ * @throws PsycheError `GPUS_TOO_FEW`, `DOCKER_FAILED`, `CLIENTS_ENDED` with the last words of those that
+ *   did; the others stay
  */
 export async function startFleet(members: FleetMember[], options: FleetOptions): Promise<string[]> {
-  const { signal, say } = options;
-  const count = members.length;
+  const { signal, say, docker: command } = options;
   const gpus = await gpuCount(options.useGpu ?? options.env.USE_GPU);
-  const threads = String(threadsEach(count, availableParallelism()));
+  const threads = String(threadsEach(members.length, availableParallelism()));
   const env = { THREADS: threads, ...containerEnv(options.env) };
-  const where = gpus > 0 ? "on a GPU of its own" : "on the CPU, because no GPU was found";
-  for (const [i, member] of members.entries()) {
-    const { name } = member;
-    const container = { ...member, env, gpu: gpuOf(i, count, gpus), detached: true };
-    await dockerOutput(["rm", "--force", name], { signal }).catch(ignoreMissing);
-    // Standard output belongs to the result; this prints the container's id.
-    await dockerOutput(runArguments(container), { environment: env, signal });
-    say(`${name} started ${where}`);
-  }
-  return members.map(({ name }) => name);
+  const containers = members.map((member, i) => {
+    const gpu = gpuOf(i, members.length, gpus);
+    return { ...member, env, gpu, detached: true };
+  });
+  const startups = containers.map(async (container) => {
+    const { name, gpu } = container;
+    const where = gpu === undefined ? "the CPU, because no GPU was found" : `GPU ${gpu}`;
+    await dockerOutput(["rm", "--force", name], { command, signal }).catch(ignoreMissing);
+    say(`starting ${name} on ${where}`);
+    const startup = await startContainer(name, runArguments(container), {
+      command,
+      environment: env,
+      signal,
+      limitMilliseconds: options.limitMilliseconds ?? LIMIT_MILLISECONDS,
+      pollMilliseconds: options.pollMilliseconds ?? POLL_MILLISECONDS,
+    });
+    if (startup.state === "ended") {
+      return `${name} ended with exit code ${startup.exitCode}${lastWords(startup.lastLines)}`;
+    }
+    say(
+      startup.state === "healthy"
+        ? `${name} started`
+        : `${name} runs, but accepts no peers yet${lastWords(startup.lastLines)}`,
+    );
+  });
+  // Each of them ends its docker command, also when another one fails.
+  await Promise.allSettled(startups);
+  const problems = (await Promise.all(startups)).filter((problem) => problem !== undefined);
+  if (problems.length === 0) return members.map(({ name }) => name);
+  throw new PsycheError(
+    "CLIENTS_ENDED",
+    `${problems.length} of ${members.length} clients ended when they had just been started; mend ` +
+      `what they say and start them again:\n${problems.join("\n")}`,
+  );
+}
+
+function lastWords(lines: string[]): string {
+  if (lines.length === 0) return " without a word";
+  return `; its last words:${lines.map((line) => `\n  ${line}`).join("")}`;
 }
 
 /** What a user wants to know after it. */
