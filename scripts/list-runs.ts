@@ -1,5 +1,6 @@
 /** Lists the runs of a cluster. */
 import { defineCommand } from "../lib/cli/command.ts";
+import { counted } from "../lib/cli/counted.ts";
 import { text, toggle } from "../lib/cli/flag.ts";
 import { CLUSTER_FLAGS, PROGRAM_FLAGS } from "../lib/cli/flag_sets.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
@@ -33,7 +34,9 @@ export const command = defineCommand({
       program: context.programIds.coordinator.toBase58(),
       ...await listRuns(context, { joinAuthority, active: settings.active }),
     }));
-    if (found.unreadable > 0) output.warn(`${found.unreadable} accounts could not be read`);
+    if (found.unreadable > 0) {
+      output.warn(`${counted(found.unreadable, "account")} could not be read`);
+    }
     const rows = found.runs.map((run) => [
       run.runId,
       run.state,

@@ -1,5 +1,6 @@
 /** Trains with one container in the foreground; docs/protocol/commands.md section 4.6. */
 import { defineCommand } from "../lib/cli/command.ts";
+import { counted } from "../lib/cli/counted.ts";
 import { defaulted, text } from "../lib/cli/flag.ts";
 import { CLIENT_ENV_FLAG, PRODUCTION_IMAGE_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
@@ -27,7 +28,7 @@ export const command = defineCommand({
     });
     await requireEngine({ signal });
     const gpus = await gpuCount(runtime.environment("USE_GPU") ?? env.USE_GPU);
-    output.say(`training run ${env.RUN_ID} on ${gpus > 0 ? `${gpus} GPUs` : "the CPU"}`);
+    output.say(`training run ${env.RUN_ID} on ${gpus > 0 ? counted(gpus, "GPU") : "the CPU"}`);
     const given = containerEnv(env);
     const { name, image } = settings;
     // Ctrl+C reaches the container's process through docker itself; a SIGTERM does not.

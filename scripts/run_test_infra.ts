@@ -2,6 +2,7 @@
 import { defineCommand } from "../lib/cli/command.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
+import { counted } from "../lib/cli/counted.ts";
 import { requireEngine } from "../lib/container/docker.ts";
 import { startTestNetwork } from "../lib/container/test_network.ts";
 
@@ -18,7 +19,7 @@ export const command = defineCommand({
     await requireEngine({ signal });
     const useGpu = runtime.environment("USE_GPU");
     await startTestNetwork({ clients, useGpu, signal, say: output.say });
-    output.result({ clients }, [`a test network with ${clients} clients is up`]);
+    output.result({ clients }, [`a test network with ${counted(clients, "client")} is up`]);
   },
 });
 

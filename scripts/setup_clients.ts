@@ -4,10 +4,10 @@ import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
 import { addressCheck, IMAGE_FLAGS } from "../lib/cli/image_flags.ts";
 import { CLIENT_ENV_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
+import { startedLine } from "../lib/cli/started_line.ts";
 import { buildImage, confirmAddresses } from "../lib/container/build_image.ts";
 import { onThisMachine, readClientEnv, refuseLoopback } from "../lib/container/client_env.ts";
 import { requireEngine } from "../lib/container/docker.ts";
-import { startedLine } from "../lib/container/start_fleet.ts";
 import { startTestClients } from "../lib/container/test_clients.ts";
 
 export const command = defineCommand({

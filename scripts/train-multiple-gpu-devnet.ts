@@ -3,10 +3,11 @@ import { defineCommand } from "../lib/cli/command.ts";
 import { clientCount, NUM_CLIENTS } from "../lib/cli/client_count.ts";
 import { CLIENT_ENV_FLAG, PRODUCTION_IMAGE_FLAG } from "../lib/cli/container_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
+import { startedLine } from "../lib/cli/started_line.ts";
 import { hostFile, readClientEnv } from "../lib/container/client_env.ts";
 import { requireEngine } from "../lib/container/docker.ts";
 import { fleetWallets } from "../lib/container/fleet_wallets.ts";
-import { startedLine, startFleet } from "../lib/container/start_fleet.ts";
+import { startFleet } from "../lib/container/start_fleet.ts";
 
 export const command = defineCommand({
   name: "train-multiple-gpu-devnet",

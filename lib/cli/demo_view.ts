@@ -1,6 +1,7 @@
 /** What a person sees while the demo runs, and at its end. */
 import type { RunMonitor } from "../events/run_monitor.ts";
 import type { DemoResult } from "../demo/run_demo.ts";
+import { counted } from "./counted.ts";
 import type { Output } from "./output.ts";
 
 const BARS = "▁▂▃▄▅▆▇█";
@@ -34,9 +35,9 @@ function progressLine(monitor: RunMonitor, totalSteps: number): string {
   const { steps, bytes, weights } = monitor;
   const state = (monitor.runState || "Starting clients").padEnd(19);
   const last = steps.at(-1);
-  if (!last) return `${state} ${monitor.clients.size} clients`;
+  if (!last) return `${state} ${counted(monitor.clients.size, "client")}`;
   return `${state} step ${last.step}/${totalSteps}  loss ${last.loss.toFixed(3)}  ` +
-    `${monitor.members} clients  ${kilobytes(bytes.perResult)} sent instead of ` +
+    `${counted(monitor.members, "client")}  ${kilobytes(bytes.perResult)} sent instead of ` +
     `${kilobytes(bytes.dense)}  weights ${equality(weights)}`;
 }
 
@@ -57,14 +58,16 @@ function picture(monitor: RunMonitor, totalSteps: number, seconds: number): stri
       `  exchange  ${kilobytes(bytes.perResult)} a result instead of ${kilobytes(bytes.dense)}, ` +
         `${Math.round(monitor.tokensPerSecond).toLocaleString("en")} tokens/s`,
       `  witnesses ${witnesses.received} (quorum ${witnesses.quorum})   ` +
-        `weights ${equality(weights)} after ${weights.compared} rounds`,
+        `weights ${equality(weights)} after ${counted(weights.compared, "round")}`,
     );
   }
   for (const client of monitor.clients.values()) {
     lines.push(
       `  ${client.client.slice(0, 8)}  step ${`${client.step}`.padEnd(5)} ` +
-        `${client.connectedPeers} peers  ${client.tokens.toLocaleString("en")} tokens trained` +
-        (client.problems.length > 0 ? `  ${client.problems.length} problems` : ""),
+        `${counted(client.connectedPeers, "peer")}  ${
+          client.tokens.toLocaleString("en")
+        } tokens trained` +
+        (client.problems.length > 0 ? `  ${counted(client.problems.length, "problem")}` : ""),
     );
   }
   return lines;
@@ -96,7 +99,7 @@ export function demoSummary(result: DemoResult): string[] {
   const setup = Object.values(result.setupMilliseconds).reduce((sum, ms) => sum + ms, 0) / 1000;
   return [
     "",
-    `${result.clients} client${result.clients === 1 ? "" : "s"} trained ${result.steps} steps ` +
+    `${counted(result.clients, "client")} trained ${result.steps} steps ` +
     "and the run is finished.",
     "",
     `  loss        ${result.lossFirst.toFixed(3)} -> ${result.lossLast.toFixed(3)} ` +
@@ -107,7 +110,9 @@ export function demoSummary(result: DemoResult): string[] {
       : `  weights     ${
         equality({ equal: result.weightsEqual, compared: 1 })
       } on all clients after ` +
-        `each of ${result.weightsCompared} rounds (${result.weightsSha256.slice(0, 16)})`,
+        `each of ${counted(result.weightsCompared, "round")} (${
+          result.weightsSha256.slice(0, 16)
+        })`,
     `  exchanged   ${kilobytes(result.bytesPerResult)} a result instead of ` +
     `${kilobytes(result.bytesDense)} (${ratio} times less)`,
     `  speed       ${Math.round(result.tokensPerSecond).toLocaleString("en")} tokens/s`,

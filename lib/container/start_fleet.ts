@@ -97,12 +97,6 @@ function lastWords(lines: string[]): string {
   return `; its last words:${lines.map((line) => `\n  ${line}`).join("")}`;
 }
 
-/** What a user wants to know after it. */
-export function startedLine(containers: string[], runId: string): string {
-  return `${containers.length} clients started for run ${runId}; ` +
-    `follow one with: docker logs -f ${containers[0]}`;
-}
-
 function ignoreMissing(error: unknown) {
   if (!(error instanceof PsycheError) || !/no such container/i.test(error.message)) throw error;
 }

@@ -23,7 +23,11 @@ export async function startTestNetwork(
   },
 ): Promise<void> {
   const gpus = await gpuCount(useGpu);
-  say(gpus > 0 ? `every client sees ${gpus} GPUs` : "no GPU is used: the clients train on the CPU");
+  say(
+    gpus > 0
+      ? `every client sees all GPUs: ${gpus}`
+      : "no GPU is used: the clients train on the CPU",
+  );
   await docker(compose(directory, gpus > 0, "up", "--detach", "--force-recreate"), {
     environment: { NUM_REPLICAS: String(clients) },
     signal,
