@@ -53,7 +53,9 @@ const POLL_MILLISECONDS = 500;
  */
 export async function startFleet(members: FleetMember[], options: FleetOptions): Promise<string[]> {
   const { signal, say, docker: command } = options;
-  const gpus = await gpuCount(options.useGpu ?? options.env.USE_GPU);
+  const useGpu = options.useGpu ?? options.env.USE_GPU;
+  const gpus = await gpuCount(useGpu);
+  const cpu = `the CPU, because ${useGpu === "0" ? "USE_GPU is 0" : "no GPU was found"}`;
   const threads = String(threadsEach(members.length, availableParallelism()));
   const env = { THREADS: threads, ...containerEnv(options.env) };
   const containers = members.map((member, i) => {
@@ -62,9 +64,8 @@ export async function startFleet(members: FleetMember[], options: FleetOptions):
   });
   const startups = containers.map(async (container) => {
     const { name, gpu } = container;
-    const where = gpu === undefined ? "the CPU, because no GPU was found" : `GPU ${gpu}`;
     await dockerOutput(["rm", "--force", name], { command, signal }).catch(ignoreMissing);
-    say(`starting ${name} on ${where}`);
+    say(`starting ${name} on ${gpu === undefined ? cpu : `GPU ${gpu}`}`);
     const startup = await startContainer(name, runArguments(container), {
       command,
       environment: env,
