@@ -5,7 +5,8 @@ import { type EvalModel, evalModelOfTrainer } from "../trainer/eval/eval_model.t
 import type { LoadedTask } from "../trainer/eval/load_task.ts";
 import { TaskRun } from "../trainer/eval/task_run.ts";
 import type { Trainer } from "../trainer/trainer.ts";
-import type { PromptReport, PromptTask } from "./prompt_task.ts";
+import { longestText } from "./longest_text.ts";
+import { LONGEST_PROMPT, type PromptReport, type PromptTask } from "./prompt_task.ts";
 
 /** What idle work adds to a witness message, docs/protocol/client-lifecycle.md section 7.6. */
 export interface IdleReport extends PromptReport {
@@ -67,6 +68,12 @@ export class IdleEvaluation implements IdleWork {
 
   stop(): void {
     this.#idle.abort();
+  }
+
+  /** Tokens of the longest text that the trainer will read and write, about. */
+  get longestText(): number {
+    const prompt = this.#prompt === undefined ? 0 : LONGEST_PROMPT;
+    return Math.max(prompt, ...this.#runs.map(({ loaded }) => longestText(loaded)));
   }
 
   /** Stops; resolves when the trainer is not used any more. */

@@ -67,6 +67,14 @@ async function settled(passes: string[]): Promise<void> {
   }
 }
 
+Deno.test("the longest text is that of any task with its answer, or the prompt's", () => {
+  const [short, long] = ["hellaswag", "mmlu"].map((name) => loaded(name, [true]));
+  long.prompt = () => "é".repeat(3000);
+  assert.equal(evaluation([short]).idle.longestText, 5);
+  assert.equal(evaluation([short, long]).idle.longestText, 2001);
+  assert.ok(evaluation([short], new PromptTask()).idle.longestText >= 256);
+});
+
 Deno.test("tasks take turns of ten documents, each document is asked once in an idle time", async () => {
   const { idle, events } = evaluation([
     loaded("boolq", Array.from({ length: 25 }, (_, i) => i < 10)),

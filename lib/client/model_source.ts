@@ -53,6 +53,8 @@ export interface RunModelOptions {
   device?: TrainerOptions["device"];
   /** As in `TrainerOptions`. */
   dataParallelism?: number;
+  /** As in `TrainerOptions`. */
+  longestText?: number;
   emit: EventSink;
 }
 
@@ -222,6 +224,7 @@ export class RunModel implements ModelSource {
       threads: this.#options.threads,
       device: this.#options.device,
       dataParallelism: this.#options.dataParallelism,
+      longestText: this.#options.longestText,
       signal,
     });
     this.#settings = settingsOf(model);

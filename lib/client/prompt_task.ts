@@ -24,6 +24,8 @@ export const PROMPTS: readonly string[] = [
 /** Most tokens of one continuation, and how sharply they are drawn. */
 const MAX_TOKENS = 256;
 const TEMPERATURE = 0.6;
+/** Tokens of a prompt with its continuation, about. */
+export const LONGEST_PROMPT = 32 + MAX_TOKENS;
 /** Tokens that one witness message can carry. */
 const BUFFER = 16;
 

@@ -116,6 +116,7 @@ export async function startTraining(
     threads: options.threads,
     device: options.device,
     dataParallelism: options.dataParallelism,
+    longestText: idle?.longestText,
     emit,
   });
   try {

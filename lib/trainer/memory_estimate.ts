@@ -9,6 +9,8 @@ export interface MemoryEstimate {
   stateBytes: number;
   /** Bytes for the activations of one micro batch on every rank. */
   activationBytes: number;
+  /** Bytes for reading and writing texts beside training. */
+  inferenceBytes: number;
   totalBytes: number;
 }
 
@@ -16,37 +18,67 @@ export interface MemoryEstimate {
 const ARRAYS = 3;
 /** Further ones: DisTrO's residuals and the weights looking ahead; AdamW's two moments. */
 const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 2, AdamW: 2, Dummy: 0 };
+/** Compiled graphs that stay for texts of about one length: of two kinds, or with two lengths of answers. */
+const TEXT_GRAPHS = 2;
+/** What such a graph keeps against what training keeps of one layer, measured 1.4 to 1.8. */
+const TEXT_GRAPH_SHARE = 1.75;
+const SHORTEST_TEXT = 32;
 /** Runtime, worker and JavaScript heap. */
 const BASE_BYTES = 150e6;
 
 /**
  * Memory for training with this shape, all data-parallel ranks together. Measured peaks of models from
  * 0.9 to 20 million parameters were within 20 % of it; the runtime frees activations in an order of its
- * own.
+ * own. Inference beside it keeps graphs for each power of two up to the longest text, more than most
+ * texts need.
  *
  * @param shape.ranks default 1
+ * @param shape.longestText as in `TrainerOptions`
  */
 export function estimateMemory(
   config: LlamaConfig,
-  shape: { sequenceLength: number; microBatchSize: number; optimizer: Optimizer; ranks?: number },
+  shape: {
+    sequenceLength: number;
+    microBatchSize: number;
+    optimizer: Optimizer;
+    ranks?: number;
+    longestText?: number;
+  },
 ): MemoryEstimate {
   const parameters = parameterShapes(config)
     .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const { hiddenSize, intermediateSize, layers, heads, kvHeads, vocabSize } = config;
-  const rows = shape.microBatchSize * shape.sequenceLength;
-  const perRow = 9 * hiddenSize + 4 * hiddenSize * kvHeads / heads + 5 * intermediateSize;
-  // Scores and weights; causal, so half of each square is never made.
-  const attention = shape.microBatchSize * heads * shape.sequenceLength ** 2;
-  const logits = 2 * Math.min(rows * vocabSize, 2 ** 24);
-  const { ranks = 1 } = shape;
-  const activationBytes = 4 * ranks * (layers * (rows * perRow + attention) + logits);
+  const { microBatchSize, sequenceLength, ranks = 1, longestText = 0 } = shape;
+  const logits = 2 * Math.min(microBatchSize * sequenceLength * config.vocabSize, 2 ** 24);
+  const activations = config.layers * microBatchSize * keptByLayer(config, sequenceLength) + logits;
+  const activationBytes = 4 * ranks * activations;
+  const inferenceBytes = 4 * keptByTexts(config, Math.min(longestText, config.maxPositions));
   const stateBytes = 4 * parameters * (ARRAYS * ranks + OPTIMIZER_ARRAYS[shape.optimizer.kind]);
   return {
     parameters,
     stateBytes,
     activationBytes,
-    totalBytes: BASE_BYTES * ranks + stateBytes + activationBytes,
+    inferenceBytes,
+    totalBytes: BASE_BYTES * ranks + stateBytes + activationBytes + inferenceBytes,
   };
+}
+
+/** Numbers that training keeps of one layer for a sequence, until its gradients are made. */
+function keptByLayer(
+  { hiddenSize, intermediateSize, heads, kvHeads }: LlamaConfig,
+  sequenceLength: number,
+): number {
+  const perRow = 9 * hiddenSize + 4 * hiddenSize * kvHeads / heads + 5 * intermediateSize;
+  // Scores and weights; causal, so half of each square is never made.
+  return sequenceLength * perRow + heads * sequenceLength ** 2;
+}
+
+/** Numbers that the graphs for texts up to this many tokens keep. */
+function keptByTexts(config: LlamaConfig, longest: number): number {
+  let sum = 0;
+  for (let length = SHORTEST_TEXT; length < 2 * longest; length *= 2) {
+    sum += TEXT_GRAPHS * TEXT_GRAPH_SHARE * keptByLayer(config, length);
+  }
+  return sum;
 }
 
 /**
@@ -55,18 +87,21 @@ export function estimateMemory(
  */
 export function refuseTooLarge(estimate: MemoryEstimate, available: number): void {
   if (estimate.totalBytes <= available) return;
+  const { parameters, totalBytes, stateBytes, activationBytes, inferenceBytes } = estimate;
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
+  const [texts, fewerTexts] = inferenceBytes === 0
+    ? ["", ""]
+    : [`, ${gigabytes(inferenceBytes)} for evaluation`, "leave evaluation tasks out, "];
   throw new PsycheError(
     "MODEL_TOO_LARGE",
-    `Training ${(estimate.parameters / 1e6).toFixed(1)} million parameters takes about ` +
-      `${gigabytes(estimate.totalBytes)} GB of memory (${
-        gigabytes(estimate.stateBytes)
-      } for weights ` +
-      `and optimizer, ${gigabytes(estimate.activationBytes)} for one micro batch), but ` +
-      `${
+    `Training ${(parameters / 1e6).toFixed(1)} million parameters takes about ` +
+      `${gigabytes(totalBytes)} GB of memory (${
+        gigabytes(stateBytes)
+      } for weights and optimizer, ` +
+      `${gigabytes(activationBytes)} for one micro batch${texts}), but ${
         gigabytes(available)
-      } GB are free; lower the micro batch size, or use a larger machine or ` +
-      "a smaller model.",
+      } GB ` +
+      `are free; ${fewerTexts}lower the micro batch size, or use a larger machine or a smaller model.`,
   );
 }
 

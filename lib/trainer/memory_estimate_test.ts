@@ -36,6 +36,23 @@ Deno.test("every rank takes weights, gradients and activations; the optimizer is
   assert.equal(three.stateBytes, one.stateBytes + 2 * 3 * 4 * one.parameters);
 });
 
+Deno.test("texts beside training take memory up to the longest one that the model can read", () => {
+  const shape = { sequenceLength: 128, microBatchSize: 2, optimizer };
+  const config = nanoConfig(512, 1024);
+  const [none, short, long, tooLong] = [0, 100, 1000, 100_000].map((longestText) =>
+    estimateMemory(config, { ...shape, longestText })
+  );
+  assert.equal(none.inferenceBytes, 0);
+  assert.deepEqual(none, estimateMemory(config, shape));
+  assert.ok(long.inferenceBytes > 10 * short.inferenceBytes);
+  assert.equal(tooLong.inferenceBytes, long.inferenceBytes);
+  assert.equal(long.totalBytes - none.totalBytes, long.inferenceBytes);
+  assert.throws(
+    () => refuseTooLarge(long, none.totalBytes),
+    /GB for evaluation|for evaluation\).*tasks/,
+  );
+});
+
 Deno.test("too large a model is refused with the numbers", () => {
   const llama8b = {
     ...nanoConfig(128256, 8192),

@@ -98,6 +98,8 @@ export interface TrainerOptions {
   dataParallelism?: number;
   /** Bytes that training may take; a model that needs more is refused. Default: what is free. */
   memoryLimit?: number;
+  /** Tokens of the longest text for `score` and `generate`, which take memory too. Default: they are not used. */
+  longestText?: number;
   signal?: AbortSignal;
 }
 
