@@ -46,6 +46,9 @@ export interface Fault {
   to?: string[];
 }
 
+/** The images are those of every network of this process. */
+let images: Promise<string> | undefined;
+
 export class ContainerNetwork implements AsyncDisposable {
   readonly clients: ContainerClient[] = [];
   /** The run's states in order, as the chain told them. */
@@ -63,7 +66,7 @@ export class ContainerNetwork implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Builds the images and starts the network. */
+  /** Builds the images, once, and starts the network. */
   static async start(options: NetworkOptions): Promise<ContainerNetwork> {
     const network = new ContainerNetwork(options);
     try {
@@ -88,7 +91,7 @@ export class ContainerNetwork implements AsyncDisposable {
     await Deno.writeTextFile(join(this.#folder, "config.toml"), text);
     // The container's user is another one.
     await Deno.chmod(this.#folder, 0o755);
-    await this.compose("--profile", "chaos", "build", "--quiet");
+    await (images ??= this.compose("--profile", "chaos", "build", "--quiet"));
     const scale = ["--scale", `psyche-test-client=${clients}`];
     try {
       await this.compose("up", "--detach", "--no-build", ...scale);
