@@ -1,4 +1,5 @@
 /** Yes-or-no questions. An empty answer means no. */
+import process from "node:process";
 import { PsycheError } from "../error.ts";
 
 export interface ConfirmOptions {
@@ -39,6 +40,21 @@ export async function confirmOrThrow(question: string, options: ConfirmOptions):
 async function askOnTerminal(question: string, signal?: AbortSignal): Promise<boolean> {
   // Loaded only here: most commands never ask.
   const { confirm } = await import("@clack/prompts");
-  // The library answers a broken-off question with a symbol, which is no yes either.
-  return await confirm({ message: question, initialValue: false, signal }) === true;
+  const { stdin, stderr } = process;
+  // An input that ends answers nothing, and the library would wait for ever.
+  const ended = new AbortController();
+  const onEnd = () => ended.abort();
+  stdin.once("end", onEnd);
+  try {
+    // The library answers a broken-off question with a symbol, which is no yes either.
+    return await confirm({
+      message: question,
+      initialValue: false,
+      // Standard output belongs to the result.
+      output: stderr,
+      signal: AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]),
+    }) === true;
+  } finally {
+    stdin.off("end", onEnd);
+  }
 }
