@@ -31,6 +31,8 @@ export const command = defineCommand({
     output.say(`training run ${env.RUN_ID} on ${gpus > 0 ? counted(gpus, "GPU") : "the CPU"}`);
     const given = containerEnv(env);
     const { name, image } = settings;
+    const wallet = await hostFile(env.WALLET_FILE);
+    signal.throwIfAborted();
     // Ctrl+C reaches the container's process through docker itself; a SIGTERM does not.
     const stop = () => void dockerOutput(["stop", name]).catch(() => {});
     signal.addEventListener("abort", stop, { once: true });
@@ -40,7 +42,7 @@ export const command = defineCommand({
         image,
         command: ["supervise"],
         env: given,
-        wallet: await hostFile(env.WALLET_FILE),
+        wallet,
         // Peers on other machines have to reach it.
         network: "host",
         gpu: gpus > 0 ? "all" : undefined,

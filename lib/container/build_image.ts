@@ -14,6 +14,7 @@ export type ClientImage = "psyche-client" | "psyche-test-client";
 export async function confirmAddresses(args: string[], signal: AbortSignal): Promise<void> {
   const code = await runChild(Deno.execPath(), args, signal, { isTalk: true });
   if (code === 0) return;
+  signal.throwIfAborted();
   throw new PsycheError(
     "ADDRESSES_NOT_CONFIRMED",
     "The program addresses were not confirmed (see above), so nothing was built or started.",

@@ -15,7 +15,7 @@ export interface DockerOptions {
  *
  * @param options.isResult its standard output is the command's result; otherwise it is talk, which goes
  *   to standard error
- * @throws PsycheError `DOCKER_MISSING`, `DOCKER_FAILED` (exits with docker's code)
+ * @throws PsycheError `DOCKER_MISSING`, `DOCKER_FAILED` (exits with docker's code); the signal's reason
  */
 export async function docker(
   args: string[],
@@ -24,14 +24,14 @@ export async function docker(
   const stdio = { stdin: "inherit", stdout: isResult ? "inherit" : "piped", stderr: "inherit" };
   const child = spawn(args, options, stdio as Stdio);
   const { code } = await (isResult ? child.status : statusWithTalk(child));
-  if (code !== 0) throw failed(args, code, "");
+  if (code !== 0) throw failed(args, options, code, "");
 }
 
 /** The same, to what it writes on standard output, trimmed. */
 export async function dockerOutput(args: string[], options: DockerOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await spawn(args, options, PIPED).output();
   const decoder = new TextDecoder();
-  if (code !== 0) throw failed(args, code, decoder.decode(stderr));
+  if (code !== 0) throw failed(args, options, code, decoder.decode(stderr));
   return decoder.decode(stdout).trim();
 }
 
@@ -98,7 +98,14 @@ function spawn(args: string[], options: DockerOptions, stdio: Stdio) {
   }
 }
 
-function failed(args: string[], code: number, said: string): PsycheError {
+function failed(
+  args: string[],
+  { signal }: DockerOptions,
+  code: number,
+  said: string,
+): PsycheError {
+  // What the interruption ended has not failed.
+  signal?.throwIfAborted();
   const detail = said.trim() === "" ? "see its words above" : said.trim();
   // Only the verb: later words may be long, or hold addresses with keys.
   return new PsycheError(
