@@ -11,6 +11,11 @@ const HOST_ONLY = [
   ...["CONFIG_PATH", "CONFIG_FILE", "USE_GPU"],
 ];
 const CLIENT_NEEDS = ["RPC", "WS_RPC", "RUN_ID"];
+/** What the names of a localnet stand for. */
+const LOCALNET: Record<string, string> = {
+  RPC: "http://localhost:8899",
+  WS_RPC: "ws://localhost:8900",
+};
 const ENDPOINTS = ["RPC", "WS_RPC", "RPC_2", "WS_RPC_2", "RPC_3", "WS_RPC_3"];
 
 export type ClientEnv = Record<string, string>;
@@ -74,7 +79,7 @@ export function refuseLoopback(env: ClientEnv, path = CLIENT_ENV_PATH): void {
   const wrong = ENDPOINTS.filter((key) => env[key] && isLoopback(env[key]));
   if (wrong.length === 0) return;
   const better = wrong.map((key) => {
-    const url = new URL(env[key]);
+    const url = new URL(URL.canParse(env[key]) ? env[key] : LOCALNET[key.replace(/_\d$/, "")]);
     url.hostname = "host.docker.internal";
     return `${key}=${url.href.replace(/\/$/, "")}`;
   });

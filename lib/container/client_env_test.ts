@@ -66,6 +66,14 @@ Deno.test("loopback addresses are refused with the lines to write instead", () =
       code("LOOPBACK_IN_CONTAINER", "RPC=http://host.docker.internal:8899"),
     );
   }
+  assert.throws(
+    () => refuseLoopback({ RPC: "localnet", WS_RPC_2: "localhost" }),
+    code("LOOPBACK_IN_CONTAINER", "RPC=http://host.docker.internal:8899\n"),
+  );
+  assert.throws(
+    () => refuseLoopback({ RPC: "http://far:8899", WS_RPC_2: "localhost" }),
+    code("LOOPBACK_IN_CONTAINER", "WS_RPC_2=ws://host.docker.internal:8900"),
+  );
   refuseLoopback({ RPC: "http://host.docker.internal:8899", WS_RPC: "wss://api.example.org" });
 });
 
