@@ -37,13 +37,14 @@ export const command = defineCommand({
   async run(command) {
     const { settings, output, runtime, signal } = command;
     const path = ".psyche/keys/test-validator-owner.json";
-    const { keypair: wallet } = await findOrMakeWallet(command, runtime, path);
+    const { keypair: wallet, warnings } = await findOrMakeWallet(command, runtime, path);
+    warnings.forEach((warning) => output.warn(warning));
     const { dataDirectory } = await prepareDemo(".psyche", { signal });
     const validator = await startTestValidator({ ...settings, wallet, dataDirectory, signal });
     try {
-      const { rpcUrl, wsUrl } = validator.localnet;
+      const { rpcUrl, wsUrl, pid } = validator.localnet;
       const { programs } = validator.deployed;
-      output.result({ rpcUrl, wsUrl, programs }, [
+      output.result({ rpcUrl, wsUrl, pid, programs }, [
         ...programs.map(({ name, programId, action }) => `${name} ${programId} (${action})`),
         `Solana test validator ready, RPC ${rpcUrl}, websocket ${wsUrl}`,
       ]);
@@ -51,9 +52,7 @@ export const command = defineCommand({
         validator.context.connection,
         (lines) => lines.filter((line) => TICK_LINE.test(line)).forEach(output.stream),
       );
-      const { promise: interrupted, resolve } = Promise.withResolvers<void>();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-      await Promise.race([interrupted, validator.localnet.ended]);
+      await validator.finished();
     } finally {
       await validator.stop();
     }

@@ -4,15 +4,14 @@
  */
 import type { Keypair } from "@solana/web3.js";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { closeConnection } from "../chain/connection.ts";
 import { defaultProgramIds, type ProgramIds } from "../chain/programs.ts";
-import { PsycheError } from "../error.ts";
 import { type SpawnedLocalnet, spawnLocalnet } from "../localnet/spawn.ts";
 import type { CoordinatorConfig, Model } from "../protocol/coordinator_state.ts";
 import { openOperator, type OperatorContext } from "./context.ts";
 import type { ProgramName } from "./deploy_programs.ts";
 import { forgetRecords } from "./forget_localnet.ts";
+import { localnetEnded, wantedEnd } from "./localnet_end.ts";
 import { prepareRun, type RewardPlan, RUN_STEPS } from "./prepare_run.ts";
 import { withLocalData } from "./served_data.ts";
 
@@ -138,11 +137,7 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
     const { rpcUrl, wsUrl, pid, ended } = localnet;
     const { runId } = options;
     const { programIds } = context;
-    const finished = async () => {
-      const { code, signal } = await ended;
-      const wanted = await isWanted(() => stopped || options.signal?.aborted === true);
-      if (!wanted) throw localnetEnded(code, signal);
-    };
+    const finished = () => wantedEnd(localnet, () => stopped || options.signal?.aborted === true);
     return {
       ...{ rpcUrl, wsUrl, pid, programIds, runId, coordinatorAddress, collateralMint },
       ...{ timings, context, ended },
@@ -155,21 +150,6 @@ export async function setupLocalnet(options: SetupLocalnetOptions): Promise<Loca
     signal.throwIfAborted();
     throw error;
   }
-}
-
-/** Ctrl+C in a terminal interrupts the localnet too, and the news of its end may come first. */
-async function isWanted(wanted: () => boolean): Promise<boolean> {
-  const until = performance.now() + 500;
-  while (!wanted() && performance.now() < until) await delay(10);
-  return wanted();
-}
-
-/** The error of a localnet that ended by itself. */
-export function localnetEnded(code: number, signal: string | null): PsycheError {
-  return new PsycheError(
-    "LOCALNET_ENDED",
-    `The localnet process ended by itself (${signal ?? `exit code ${code}`}); start it again.`,
-  );
 }
 
 async function startLocalnet(options: SetupLocalnetOptions): Promise<SpawnedLocalnet> {

@@ -8,6 +8,7 @@ import { airdropUpTo } from "./airdrop.ts";
 import { openOperator, type OperatorContext } from "./context.ts";
 import { deployPrograms, type DeployResult, type ProgramName } from "./deploy_programs.ts";
 import { LAMPORTS_PER_SOL } from "./lamports.ts";
+import { wantedEnd } from "./localnet_end.ts";
 import { readProgramFile } from "./program_file.ts";
 
 export interface TestValidatorOptions {
@@ -28,6 +29,8 @@ export interface TestValidator {
   /** Connected; for streaming logs. */
   context: OperatorContext;
   deployed: DeployResult;
+  /** Resolves when it was stopped or interrupted; rejects with LOCALNET_ENDED when it died. */
+  finished(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -55,7 +58,9 @@ export async function startTestValidator(options: TestValidatorOptions): Promise
     serve: [{ name: "data", folder: options.dataDirectory }],
   }, { signal });
   let context: OperatorContext | null = null;
+  let stopped = false;
   const stop = async () => {
+    stopped = true;
     if (context !== null) await closeConnection(context.connection);
     await localnet.stop();
   };
@@ -78,7 +83,8 @@ export async function startTestValidator(options: TestValidatorOptions): Promise
         treasurer: await program("treasurer"),
       },
     });
-    return { localnet, context, deployed, stop };
+    const finished = () => wantedEnd(localnet, () => stopped || signal.aborted);
+    return { localnet, context, deployed, finished, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -22,15 +22,17 @@ async function inWorkspace(work: (folder: string) => Promise<void>): Promise<voi
   }
 }
 
-Deno.test("a localnet that dies is reported, and stdout stays one JSON object", () =>
-  inWorkspace(async (folder) => {
-    const setup = spawnScript("setup-localnet", ["--rpc-port", "0", "--json"], folder);
-    const talk = readText(setup.stderr);
-    const { pid } = JSON.parse(await readText(setup.stdout).until("\n}\n"));
-    Deno.kill(pid, "SIGKILL");
-    assert.equal((await setup.status).code, 1);
-    await talk.until("error[LOCALNET_ENDED]");
-  }));
+for (const command of ["setup-localnet", "test-validator"]) {
+  Deno.test(`a localnet of ${command} that dies is reported, and stdout stays one JSON object`, () =>
+    inWorkspace(async (folder) => {
+      const setup = spawnScript(command, ["--rpc-port", "0", "--json"], folder);
+      const talk = readText(setup.stderr);
+      const { pid } = JSON.parse(await readText(setup.stdout).until("\n}\n"));
+      Deno.kill(pid, "SIGKILL");
+      assert.equal((await setup.status).code, 1);
+      await talk.until("error[LOCALNET_ENDED]");
+    }));
+}
 
 Deno.test("Ctrl+C while programs are being deployed leaves no process and no half file", () =>
   inWorkspace(async (folder) => {
