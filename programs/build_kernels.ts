@@ -23,9 +23,14 @@ export async function buildKernels(
     target,
     triple: TARGET,
     flags: [
-      "-Ctarget-feature=+simd128,+bulk-memory",
+      "-Ctarget-feature=+simd128,+bulk-memory,+atomics",
       `-Clinker=${LLVM}wasm-ld`,
+      // All threads work on one memory. It may grow to all that addresses of 32 bits reach.
       link("--import-memory"),
+      link("--shared-memory"),
+      link(`--max-memory=${2 ** 32}`),
+      // Each thread gets a stack of its own.
+      link("--export=__stack_pointer"),
       link(`-zstack-size=${STACK}`),
       link("--strip-all"),
     ],

@@ -4,37 +4,36 @@
  */
 import { PsycheError } from "../error.ts";
 import type { Optimizer as OptimizerSettings } from "../protocol/coordinator_state.ts";
-import { AdamWMoments } from "./kernels/adamw_moments.ts";
-import type { Parameter } from "./model/model_directory.ts";
-import type { Optimizer } from "./optimizer.ts";
+import { elementwise } from "./kernels/elementwise.ts";
+import { type KernelThreads, soleThread } from "./kernels/kernel_threads.ts";
+import type { Optimizer, TrainedParameter } from "./optimizer.ts";
 import type { DistroResult } from "./trainer.ts";
 
 type AdamWSettings = Extract<OptimizerSettings, { kind: "AdamW" }>;
 
 export function createAdamW(
   { betas: [beta1, beta2], eps, weightDecay }: AdamWSettings,
-  parameters: readonly Parameter[],
+  parameters: readonly TrainedParameter[],
+  threads: KernelThreads = soleThread(),
 ): Optimizer {
-  const weights = parameters.map(({ data }) => data);
-  const moments = new AdamWMoments(weights.map(({ length }) => length));
   let steps = 0;
   return {
     reset() {
       steps = 0;
-      moments.reset();
+      for (const { state } of parameters) state.forEach((moment) => moment.fill(0));
     },
     lookAhead: () => parameters,
     step({ gradients, clip, lr }) {
       steps++;
-      moments.step(weights, parameters.map(({ name }) => gradients.get(name)!), {
-        beta1,
-        beta2,
-        rate: lr / (1 - beta1 ** steps),
-        correction: 1 / Math.sqrt(1 - beta2 ** steps),
-        eps,
-        keep: 1 - lr * weightDecay,
-        clip,
-      });
+      // Both corrections of the moments' bias, so that the kernel has none to do.
+      const rate = lr / (1 - beta1 ** steps);
+      const correction = 1 / Math.sqrt(1 - beta2 ** steps);
+      elementwise(
+        "adamw",
+        parameters.map(({ name, data, state }) => [data, gradients.get(name)!, ...state]),
+        [beta1, beta2, rate, correction, eps, 1 - lr * weightDecay, clip],
+        threads,
+      );
       return [];
     },
     apply: refuseResults,

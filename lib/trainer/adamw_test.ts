@@ -6,7 +6,7 @@ Deno.test("AdamW follows its definition, with bias correction and decoupled deca
   const data = Float32Array.of(1, -2, 0);
   const optimizer = createAdamW(
     { kind: "AdamW", betas: [beta1, beta2], eps, weightDecay, clipGradNorm: null },
-    [{ name: "w", shape: [3], data }],
+    [{ name: "w", shape: [3], data, state: [new Float32Array(3), new Float32Array(3)] }],
   );
   const expected = [1, -2, 0], m = [0, 0, 0], v = [0, 0, 0];
   const run = (steps: number) => {

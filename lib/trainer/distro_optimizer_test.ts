@@ -26,9 +26,10 @@ function near(got: ArrayLike<number>, expected: number[], what: string) {
 }
 
 function client(settings = SETTINGS) {
-  const parameters = [{ name: "w", shape: [4, 6], data: matrix((r, c) => 0.1 * (r - c)) }];
-  const optimizer = createDistro(settings, parameters);
-  return { optimizer, weights: parameters[0].data };
+  const weights = matrix((r, c) => 0.1 * (r - c));
+  const state = [new Float32Array(24), new Float32Array(24)] as const;
+  const optimizer = createDistro(settings, [{ name: "w", shape: [4, 6], data: weights, state }]);
+  return { optimizer, weights };
 }
 
 /** The worked pipeline of docs/protocol/training-math.md section 3.9, one row a round. */

@@ -4,6 +4,7 @@
  */
 import { PsycheError } from "../error.ts";
 import { addGradients, type Gradients, scaleGradients } from "./gradient_math.ts";
+import { ModelMemory } from "./kernels/model_memory.ts";
 import { pieces } from "./micro_batch.ts";
 import { type BatchShape, gradientName, lossModel, trainingModel } from "./model/llama_graph.ts";
 import type { Model, Parameter } from "./model/model_directory.ts";
@@ -32,12 +33,23 @@ export class LlamaRuntime {
   /** By the shape and kind of the batch. */
   readonly #training = new SessionCache(MAX_SESSIONS);
   readonly #evaluation = new SessionCache(MAX_SESSIONS);
+  readonly #memory: ModelMemory;
   /** What a run of the training graph writes. */
   readonly #gradients: Gradients;
   /** Sum over pieces; made when a batch first has several. */
   #sum: Gradients | undefined;
 
-  constructor(ort: OnnxRuntime, model: Model, options: LlamaRuntimeOptions) {
+  /**
+   * @param memory for the sum over pieces
+   * @param gradients what runs are to write, zeros as long as the parameters
+   */
+  constructor(
+    ort: OnnxRuntime,
+    model: Model,
+    options: LlamaRuntimeOptions,
+    memory = new ModelMemory(),
+    gradients = newGradients(model, memory),
+  ) {
     const { sequenceLength, microBatchSize, threads } = options;
     for (
       const [name, value, least] of [
@@ -56,7 +68,8 @@ export class LlamaRuntime {
     this.#ort = ort;
     this.#model = model;
     this.#options = options;
-    this.#gradients = this.#buffers();
+    this.#memory = memory;
+    this.#gradients = gradients;
   }
 
   /**
@@ -74,6 +87,7 @@ export class LlamaRuntime {
     weights: readonly Parameter[] = this.#model.parameters,
   ): Promise<{ loss: number; gradients: Gradients }> {
     const { sequenceLength, microBatchSize } = this.#options;
+    const { threads } = this.#memory;
     this.check(batch);
     const cut = pieces(batch.batch, microBatchSize);
     const kind = batchKind(batch);
@@ -86,13 +100,13 @@ export class LlamaRuntime {
       loss += await this.#run(session, feeds, this.#gradients, weights);
       if (cut.length === 1) break;
       if (i === 0) {
-        this.#sum ??= this.#buffers();
+        this.#sum ??= newGradients(this.#model, this.#memory);
         for (const [name, data] of this.#sum) data.set(this.#gradients.get(name)!);
-      } else addGradients(this.#sum!, this.#gradients);
+      } else addGradients(this.#sum!, this.#gradients, threads);
     }
     throwIfAborted(isAborted);
     if (cut.length === 1) return { loss, gradients: this.#gradients };
-    scaleGradients(this.#sum!, 1 / cut.length);
+    scaleGradients(this.#sum!, 1 / cut.length, threads);
     return { loss: loss / cut.length, gradients: this.#sum! };
   }
 
@@ -117,12 +131,6 @@ export class LlamaRuntime {
   async release(): Promise<void> {
     await this.#training.release();
     await this.#evaluation.release();
-  }
-
-  #buffers(): Gradients {
-    return new Map(
-      this.#model.parameters.map(({ name, data }) => [name, new Float32Array(data.length)]),
-    );
   }
 
   #withWeights(
@@ -164,6 +172,10 @@ export class LlamaRuntime {
     const { sequenceLength } = this.#options;
     checkBatch(batch, { sequenceLength, vocabSize: this.#model.config.vocabSize });
   }
+}
+
+function newGradients({ parameters }: Model, memory: ModelMemory): Gradients {
+  return new Map(parameters.map(({ name, data }) => [name, memory.take(data.length)[0]]));
 }
 
 function throwIfAborted(isAborted: () => boolean): void {

@@ -3,6 +3,11 @@ import type { Gradients } from "./gradient_math.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import type { DistroResult } from "./trainer.ts";
 
+/** A parameter with what an optimizer keeps of it: two fp32 arrays as long as its data, zeros at first. */
+export interface TrainedParameter extends Parameter {
+  state: readonly [Float32Array<ArrayBuffer>, Float32Array<ArrayBuffer>];
+}
+
 /** One batch goes through `lookAhead`, the gradients, `step`, in this order. */
 export interface Optimizer {
   /** Forgets everything learned from earlier batches. */

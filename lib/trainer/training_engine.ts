@@ -6,19 +6,22 @@ import { clipFactor, gradientNorm } from "./gradient_math.ts";
 import { Inference } from "./inference/inference.ts";
 import type { TokenOptions } from "./inference/token_generator.ts";
 import { weightsFingerprint } from "./kernels/fingerprint.ts";
+import { KernelThreads } from "./kernels/kernel_threads.ts";
+import { ModelMemory } from "./kernels/model_memory.ts";
 import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
 import { LlamaRuntime } from "./llama_runtime.ts";
 import { parseLlamaConfig } from "./model/llama_config.ts";
 import {
   assembleModel,
   type Model,
+  type Parameter,
   readConfigText,
   readModelDirectory,
   writeModelDirectory,
 } from "./model/model_directory.ts";
 import { weightsSha256 } from "./model/weights_sha256.ts";
 import { createOptimizer } from "./create_optimizer.ts";
-import type { Optimizer } from "./optimizer.ts";
+import type { Optimizer, TrainedParameter } from "./optimizer.ts";
 import { chooseDevices, countRanks } from "./runtime/device_list.ts";
 import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
 import type {
@@ -51,6 +54,7 @@ export class TrainingEngine {
   readonly #clipGradNorm: number | null;
   readonly #devices: ComputeDevice[];
   readonly #dataParallel: DataParallelGradients;
+  readonly #threads: KernelThreads;
   #nonce = 0;
 
   private constructor(
@@ -61,6 +65,7 @@ export class TrainingEngine {
     clipGradNorm: number | null,
     devices: ComputeDevice[],
     dataParallel: DataParallelGradients,
+    threads: KernelThreads,
   ) {
     this.#model = model;
     this.#runtime = runtime;
@@ -69,6 +74,7 @@ export class TrainingEngine {
     this.#clipGradNorm = clipGradNorm;
     this.#devices = devices;
     this.#dataParallel = dataParallel;
+    this.#threads = threads;
   }
 
   /** Loads the model and prepares the optimizer. @throws PsycheError as documented in `Trainer`. */
@@ -86,7 +92,7 @@ export class TrainingEngine {
     );
     const ort = await loadOnnxRuntime();
     const devices = await chooseDevices(ort, choices, ranks);
-    const model = "directory" in options.model
+    const loaded = "directory" in options.model
       ? await readModelDirectory(options.model.directory)
       : assembleModel(
         options.model.files,
@@ -99,16 +105,20 @@ export class TrainingEngine {
       threads: ranks === 1 ? threads : Math.max(Math.min(threads, 1), Math.floor(threads / ranks)),
       device,
     }));
-    const runtime = new LlamaRuntime(ort, model, first);
+    const memory = new ModelMemory(new KernelThreads(threads));
+    const model = { ...loaded, parameters: loaded.parameters.map((own) => inMemory(own, memory)) };
+    const gradients = new Map(model.parameters.map(({ name, gradient }) => [name, gradient]));
+    const runtime = new LlamaRuntime(ort, model, first, memory, gradients);
     return new TrainingEngine(
       model,
       runtime,
       // The other ranks rest meanwhile.
       new Inference(ort, model, { ...first, threads }),
-      createOptimizer(optimizer, model.parameters),
+      createOptimizer(optimizer, model.parameters, memory.threads),
       optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
       devices,
-      await DataParallelGradients.open(runtime, model.files.config, others),
+      await DataParallelGradients.open(runtime, model.files.config, others, memory.threads),
+      memory.threads,
     );
   }
 
@@ -147,7 +157,7 @@ export class TrainingEngine {
           "lower the learning rate or load an earlier checkpoint.",
       );
     }
-    const clip = clipFactor(gradientNorm(gradients), this.#clipGradNorm);
+    const clip = clipFactor(gradientNorm(gradients, this.#threads), this.#clipGradNorm);
     const { lr, round } = request;
     const result = this.#optimizer.step({ gradients, clip, lr, round });
     return { loss, result, nonce, milliseconds: performance.now() - start };
@@ -193,7 +203,7 @@ export class TrainingEngine {
 
   /** See {@linkcode weightsFingerprint}. */
   weightsFingerprint(): string {
-    return weightsFingerprint(this.#model.parameters.map(({ data }) => data));
+    return weightsFingerprint(this.#model.parameters.map(({ data }) => data), this.#threads);
   }
 
   /** @throws PsycheError `MODEL_PARAMETER_UNKNOWN` */
@@ -217,7 +227,18 @@ export class TrainingEngine {
     await this.#dataParallel.close();
     await this.#runtime.release();
     await this.#inference.release();
+    this.#threads.close();
   }
+}
+
+/** A parameter moved to where kernels reach it, with its gradient and what an optimizer keeps. */
+function inMemory(
+  { name, shape, data: loaded }: Parameter,
+  memory: ModelMemory,
+): TrainedParameter & { gradient: Float32Array<ArrayBuffer> } {
+  const [data, gradient, first, second] = memory.take(loaded.length, 4);
+  data.set(loaded);
+  return { name, shape, data, gradient, state: [first, second] };
 }
 
 function checkRate(lr: number): void {

@@ -106,7 +106,7 @@ export class SimulatedTrainer implements Trainer {
   }
 
   weightsFingerprint(): Promise<string> {
-    return Promise.resolve(weightsFingerprint(this.weights.values()));
+    return Promise.resolve(weightsFingerprint([...this.weights.values()]));
   }
 
   weightsSha256(): Promise<string> {

@@ -3,10 +3,10 @@
  */
 import { PsycheError } from "../../error.ts";
 import type { DistroResult } from "../trainer.ts";
-import { KernelMemory } from "../kernels/kernel_memory.ts";
-import { bands, BlockKernels, kernelsKey } from "./block_kernels.ts";
-import { readEntries } from "./entries.ts";
-import { type DistroHyper, type DistroLayout, distroLayout } from "./layout.ts";
+import { canShare, operand } from "../kernels/elementwise.ts";
+import { type KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
+import { readEntries, readResult } from "./entries.ts";
+import { type DistroHyper, distroLayout } from "./layout.ts";
 
 /** A parameter as apply changes it, fp32 in row-major order. */
 export interface ParameterData {
@@ -59,11 +59,14 @@ export function applyResults(
   results: readonly DistroResult[],
   lr: number,
   hyper: DistroHyper,
+  threads: KernelThreads = soleThread(),
 ): void {
   if (results.length === 0) return;
   for (const result of results) checkCount(parameters, result);
-  const work = parameters.map(({ shape, data, name }, i) => {
-    const layout = distroLayout(shape, hyper);
+  const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
+  const entries = results.map((result) => readResult(result, layouts));
+  const work = parameters.map(({ name, shape, data }, p) => {
+    const layout = layouts[p];
     if (data.length !== layout.blocks * layout.totalk) {
       throw new PsycheError(
         "DISTRO_RESULT_INVALID",
@@ -72,30 +75,10 @@ export function applyResults(
         }; load the model again.`,
       );
     }
-    return { data, layout, entries: results.map((result) => readEntries(result[i], layout)) };
+    return { layout, weights: operand(data) };
   });
-  for (const { data, layout, entries } of work) {
-    const kernels = applyKernels(layout);
-    for (const band of bands(layout)) {
-      const { offset } = band;
-      kernels.band.set(data.subarray(offset, offset + kernels.band.length));
-      kernels.apply(band, entries, lr);
-      data.set(kernels.band, offset);
-    }
-  }
-}
-
-const made = new Map<string, BlockKernels>();
-
-/** Weights pass by in bands, so few memories serve all models of a process; see `block_kernels.ts`. */
-function applyKernels(layout: DistroLayout): BlockKernels {
-  const key = kernelsKey(layout);
-  let kernels = made.get(key);
-  if (kernels === undefined) {
-    kernels = new BlockKernels(layout, new KernelMemory(BlockKernels.bytes(layout)));
-    made.set(key, kernels);
-  }
-  return kernels;
+  const alone = !canShare(work.map(({ weights }) => weights));
+  threads.run("applyBands", { parameters: work, results: entries, step: lr }, alone);
 }
 
 function checkCount(parameters: ReadonlyArray<unknown>, result: DistroResult): void {

@@ -1,10 +1,10 @@
 /**
- * The kernels for blocks of one size (docs/protocol/training-math.md section 3): tables, buffers and
- * room for one band of blocks, which is a contiguous part of a parameter. What they change lies in the
- * same kernel memory.
+ * The kernels for blocks of one size (docs/protocol/training-math.md section 3) with their tables and
+ * buffers. What they change lies in the same kernel memory. A band of blocks is a contiguous part of a
+ * parameter.
  */
-import { KernelMemory, roundUp } from "../kernels/kernel_memory.ts";
-import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
+import type { KernelSpace } from "../kernels/kernel_space.ts";
+import type { Kernels } from "../kernels/kernels.ts";
 import { dctBasis, exactCosine } from "./basis.ts";
 import type { Entries } from "./entries.ts";
 import type { DistroLayout } from "./layout.ts";
@@ -14,118 +14,107 @@ const MOST_ENTRIES = 4096;
 /** Words of the workspace's header that hold the addresses of its tables. */
 const TABLES = 3;
 
-/** A band: `h` rows of a matrix, or a whole vector. */
-export interface Band {
-  /** Number of its first block. */
-  block: number;
-  /** Place of its first element in the parameter. */
-  offset: number;
-}
-
 export class BlockKernels {
   readonly #kernels: Kernels;
   readonly #layout: DistroLayout;
   readonly #space: number;
   readonly #scale: number;
-  readonly #indices: Int32Array<ArrayBuffer>;
-  readonly #values: Float32Array<ArrayBuffer>;
-  readonly #keptIndices: Int32Array<ArrayBuffer>;
-  readonly #keptValues: Float32Array<ArrayBuffer>;
-  /** Room for a band of an array that lies elsewhere: weights or gradient. */
-  readonly band: Float32Array<ArrayBuffer>;
+  readonly #indices: Int32Array;
+  readonly #values: Float32Array;
+  readonly #keptIndices: Int32Array;
+  readonly #keptValues: Float32Array;
 
-  /** Bytes that the constructor takes of a memory. */
-  static bytes({ h, w, k, cols }: DistroLayout): number {
-    return roundUp(workspaceBytes(h, w, k)) + roundUp(4 * h * cols) +
-      2 * roundUp(4 * MOST_ENTRIES) + 2 * roundUp(4 * (cols / w) * k);
+  /** Those of one thread for layouts with the same blocks, entries and width. */
+  static of(space: KernelSpace, layout: DistroLayout): BlockKernels {
+    const { h, w, k, cols } = layout;
+    return space.once(`blocks ${[h, w, k, cols]}`, () => new BlockKernels(space, layout));
   }
 
-  /** For parameters whose layout has the same blocks, entries and width, and arrays in `memory`. */
-  constructor(layout: DistroLayout, memory: KernelMemory) {
+  private constructor({ kernels, memory }: KernelSpace, layout: DistroLayout) {
     const { h, w, k, cols } = layout;
     this.#layout = layout;
-    this.#kernels = memory.kernels;
-    this.#space = memory.take(Uint8Array<ArrayBuffer>, workspaceBytes(h, w, k)).byteOffset;
+    this.#kernels = kernels;
+    this.#space = memory.allocate(kernels.workspace_bytes(h, w, k));
     this.#scale = edgeScale(h) * edgeScale(w);
-    this.#indices = memory.take(Int32Array<ArrayBuffer>, MOST_ENTRIES);
-    this.#values = memory.take(Float32Array<ArrayBuffer>, MOST_ENTRIES);
-    this.#keptIndices = memory.take(Int32Array<ArrayBuffer>, (cols / w) * k);
-    this.#keptValues = memory.take(Float32Array<ArrayBuffer>, (cols / w) * k);
-    this.band = memory.take(Float32Array<ArrayBuffer>, h * cols);
+    this.#indices = memory.take(Int32Array, MOST_ENTRIES);
+    this.#values = memory.take(Float32Array, MOST_ENTRIES);
+    this.#keptIndices = memory.take(Int32Array, (cols / w) * k);
+    this.#keptValues = memory.take(Float32Array, (cols / w) * k);
 
-    memory.kernels.prepare_workspace(this.#space, h, w, k);
-    const tables = new Uint32Array(memory.buffer, this.#space + 4 * TABLES, 6);
+    kernels.prepare_workspace(this.#space, h, w, k);
+    const { buffer } = memory.parts.memory;
+    const tables = new Uint32Array(buffer, this.#space + 4 * TABLES, 6);
     const [rowBasis, columnBasis, rowFactors, columnFactors, rowBasis32, columnBasis32] = tables;
     const half = (n: number) => (n + 1) >> 1;
-    writeBasis(new Float64Array(memory.buffer, rowBasis, h * half(h)), h, half(h));
-    writeBasis(new Float64Array(memory.buffer, columnBasis, w * even(half(w))), w, half(w));
-    writeBasis(new Float32Array(memory.buffer, rowBasis32, h * half(h)), h, half(h));
-    writeBasis(new Float32Array(memory.buffer, columnBasis32, w * padded(w)), w, w);
+    writeBasis(new Float64Array(buffer, rowBasis, h * half(h)), h, half(h));
+    writeBasis(new Float64Array(buffer, columnBasis, w * even(half(w))), w, half(w));
+    writeBasis(new Float32Array(buffer, rowBasis32, h * half(h)), h, half(h));
+    writeBasis(new Float32Array(buffer, columnBasis32, w * padded(w)), w, w);
     const rowTable = transformFactors(h);
     const columnTable = transformFactors(w);
-    new Float32Array(memory.buffer, rowFactors, rowTable.length).set(rowTable);
-    new Float32Array(memory.buffer, columnFactors, columnTable.length).set(columnTable);
-  }
-
-  /** `weights -= step * sign(decoded)` for the blocks of the band of weights in `band`. */
-  apply({ block }: Band, results: readonly Entries[], step: number): void {
-    const { cols, w } = this.#layout;
-    for (let at = 0; at < cols; at += w) {
-      this.#gather(block++, results);
-      this.#kernels.apply_block(this.#space, this.band.byteOffset + 4 * at, cols, step);
-    }
+    new Float32Array(buffer, rowFactors, rowTable.length).set(rowTable);
+    new Float32Array(buffer, columnFactors, columnTable.length).set(columnTable);
   }
 
   /**
-   * `residual = (residual - decoded) * decay + rate * gradient` for a band of the residual, with that of
-   * the gradient in `band`.
+   * `weights -= step * sign(decoded)` for a band: `h` rows of a matrix, or a whole vector.
+   *
+   * @param weights address of the band
+   * @param at number of the band's first entry in every result
    */
+  apply(weights: number, results: readonly Entries[], at: number, step: number): void {
+    const { cols, w, k } = this.#layout;
+    for (let column = 0; column < cols; column += w, at += k) {
+      this.#gather(results, at);
+      this.#kernels.apply_block(this.#space, weights + 4 * column, cols, step);
+    }
+  }
+
+  /** `residual = (residual - decoded) * decay + rate * gradient` for a band, both given by address. */
   advance(
-    { block, offset }: Band,
-    residual: Float32Array,
+    residual: number,
+    gradient: number,
     previous: readonly Entries[],
+    at: number,
     { decay, rate }: { decay: number; rate: number },
   ): void {
-    const { cols, w } = this.#layout;
-    const address = residual.byteOffset + 4 * offset;
+    const { cols, h, w, k } = this.#layout;
     // First the plain loop, which brings the band into the cache in order; blocks leap through it.
-    const { byteOffset, length } = this.band;
-    this.#kernels.decay_and_add(address, byteOffset, length, decay, rate);
+    this.#kernels.decay_and_add(residual, gradient, h * cols, decay, rate);
     if (previous.length === 0) return;
-    for (let at = 0; at < cols; at += w) {
-      this.#gather(block++, previous);
-      this.#kernels.subtract_block(this.#space, address + 4 * at, cols, decay);
+    for (let column = 0; column < cols; column += w, at += k) {
+      this.#gather(previous, at);
+      this.#kernels.subtract_block(this.#space, residual + 4 * column, cols, decay);
     }
   }
 
   /**
-   * Transforms the blocks of a band of the residual and writes the largest entries of each to `into`.
-   * Returns whether all of them are finite.
+   * Transforms the blocks of a band of the residual and writes the largest entries of each to `into`,
+   * from number `at` on. Returns whether all of them are finite.
    */
-  compress({ block, offset }: Band, residual: Float32Array, into: Entries): boolean {
+  compress(residual: number, into: Entries, at: number): boolean {
     const { cols, w, k } = this.#layout;
     let isFinite = 1;
-    for (let at = 0, kept = 0; at < cols; at += w, kept += 4 * k) {
+    for (let column = 0, kept = 0; column < cols; column += w, kept += 4 * k) {
       isFinite &= this.#kernels.compress_block(
         this.#space,
-        residual.byteOffset + 4 * (offset + at),
+        residual + 4 * column,
         cols,
         this.#scale,
         this.#keptIndices.byteOffset + kept,
         this.#keptValues.byteOffset + kept,
       );
     }
-    into.indices.set(this.#keptIndices, block * k);
-    into.values.set(this.#keptValues, block * k);
+    into.indices.set(this.#keptIndices, at);
+    into.values.set(this.#keptValues, at);
     return isFinite === 1;
   }
 
   /** Hands over the entries of one block, of all results in their order. */
-  #gather(block: number, results: readonly Entries[]): void {
-    const { k } = this.#layout;
+  #gather(results: readonly Entries[], at: number): void {
     let count = 0;
     for (const { indices, values } of results) {
-      for (let from = block * k, end = from + k; from < end;) {
+      for (let from = at, end = at + this.#layout.k; from < end;) {
         if (count === MOST_ENTRIES) count = this.#flush(count);
         const taken = Math.min(end - from, MOST_ENTRIES - count);
         for (let i = 0; i < taken; i++) {
@@ -143,19 +132,6 @@ export class BlockKernels {
     const { byteOffset } = this.#indices;
     this.#kernels.gather(this.#space, byteOffset, this.#values.byteOffset, count);
     return 0;
-  }
-}
-
-/** Layouts with the same key can share {@linkcode BlockKernels}. */
-export function kernelsKey({ h, w, k, cols }: DistroLayout): string {
-  return [h, w, k, cols].join();
-}
-
-/** The bands of a parameter, in order. */
-export function* bands({ leading, rows, cols, h, w }: DistroLayout): Generator<Band> {
-  const count = leading * (rows / h);
-  for (let band = 0; band < count; band++) {
-    yield { block: band * (cols / w), offset: band * h * cols };
   }
 }
 
@@ -193,12 +169,4 @@ function transformFactors(n: number): number[] {
     for (let j = 0; j < left; j++) factors.push(exactCosine((2 * j + 1) * k, left));
   }
   return factors;
-}
-
-let sizes: Kernels | undefined;
-
-/** Asked of an instance of its own: the size decides how large the real one has to be. */
-function workspaceBytes(h: number, w: number, k: number): number {
-  sizes ??= instantiateKernels(new WebAssembly.Memory({ initial: 2 }));
-  return sizes.workspace_bytes(h, w, k);
 }

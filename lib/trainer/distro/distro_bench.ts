@@ -2,9 +2,11 @@
  * Time of compression and application for a model of 1.8M parameters and three results a round.
  * Run with `deno bench`; take the minimum on a busy machine.
  */
+import { KernelThreads } from "../kernels/kernel_threads.ts";
+import { ModelMemory } from "../kernels/model_memory.ts";
 import type { DistroResult } from "../trainer.ts";
 import { applyResults } from "./apply.ts";
-import { type Entries, writeEntries } from "./entries.ts";
+import { byParameter, type Entries, writeEntries } from "./entries.ts";
 import { distroLayout } from "./layout.ts";
 import { Residuals } from "./residuals.ts";
 
@@ -17,29 +19,30 @@ const parameters = shapes.map((shape, p) => ({
   data: new Float32Array(shape.reduce((a, b) => a * b)),
 }));
 const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
-const residuals = new Residuals(parameters.map(({ name }, p) => ({ name, layout: layouts[p] })));
-const gradients = parameters.map(({ data }) => data.map((_, i) => Math.sin(i * i)));
+const threads = new KernelThreads(navigator.hardwareConcurrency);
+const memory = new ModelMemory(threads);
+const arrays = parameters.map(({ data }) => memory.take(data.length, 3));
+const placed = parameters.map(({ name, shape }, p) => ({ name, shape, data: arrays[p][0] }));
+const residuals = new Residuals(
+  parameters.map(({ name }, p) => ({ name, layout: layouts[p], residual: arrays[p][1] })),
+  threads,
+);
+const gradients = arrays.map(([, , data]) => data);
+for (const data of gradients) data.forEach((_, i) => data[i] = Math.sin(i * i));
 
-function step(previous: Entries[] | null): Entries[] {
-  return gradients.map((gradient, p) =>
-    residuals.step(p, {
-      gradient,
-      previous: previous === null ? [] : [previous[p]],
-      decay: 0.999,
-      rate: 1e-4,
-    })
-  );
+function step(previous: Entries[]): Entries {
+  return residuals.step({ gradients, previous, decay: 0.999, rate: 1e-4 });
 }
 
-const own = step(null);
+const own = step([]);
 const results: DistroResult[] = [1, 2, 3].map(() =>
-  step(own).map((entries, p) => writeEntries(entries, layouts[p], true))
+  byParameter(step([own]), layouts).map((entries, p) => writeEntries(entries, layouts[p], true))
 );
 
 Deno.bench("residuals and compression", () => {
-  step(own);
+  step([own]);
 });
 
 Deno.bench("apply three results", () => {
-  applyResults(parameters, results, 1e-3, hyper);
+  applyResults(placed, results, 1e-3, hyper, threads);
 });

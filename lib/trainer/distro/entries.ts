@@ -1,14 +1,54 @@
-/** The kept coefficients of one parameter as numbers. */
+/** The kept coefficients of parameters as numbers. */
 import { PsycheError } from "../../error.ts";
-import type { SparseParameter } from "../trainer.ts";
+import type { DistroResult, SparseParameter } from "../trainer.ts";
 import { decodeIndices, encodeIndices } from "./index_encoding.ts";
-import type { DistroLayout } from "./layout.ts";
+import { type DistroLayout, entryCount } from "./layout.ts";
 import { decodeValues, encodeFloats, encodeSigns } from "./value_encoding.ts";
 
-/** Indices and expanded values of one parameter of one result, blocks row-major, `k` each. */
+/**
+ * Indices and expanded values of one result: of one parameter, or of all one after the other. Blocks
+ * are row-major, `k` entries each.
+ */
 export interface Entries {
   indices: Int32Array;
   values: Float32Array;
+}
+
+/** Room for the entries of all parameters, in memory that threads share. */
+export function emptyEntries(layouts: readonly DistroLayout[]): Entries {
+  const count = layouts.reduce((sum, layout) => sum + entryCount(layout), 0);
+  return {
+    indices: new Int32Array(new SharedArrayBuffer(4 * count)),
+    values: new Float32Array(new SharedArrayBuffer(4 * count)),
+  };
+}
+
+/** The parts of entries that belong to each parameter. */
+export function byParameter(
+  { indices, values }: Entries,
+  layouts: readonly DistroLayout[],
+): Entries[] {
+  let end = 0;
+  return layouts.map((layout) => {
+    const start = end;
+    end += entryCount(layout);
+    return { indices: indices.subarray(start, end), values: values.subarray(start, end) };
+  });
+}
+
+/**
+ * Expands and checks a whole result, one parameter for each layout.
+ *
+ * @throws PsycheError `DISTRO_RESULT_INVALID`, see {@linkcode readEntries}
+ */
+export function readResult(result: DistroResult, layouts: readonly DistroLayout[]): Entries {
+  const all = emptyEntries(layouts);
+  byParameter(all, layouts).forEach((entries, p) => {
+    const { indices, values } = readEntries(result[p], layouts[p]);
+    entries.indices.set(indices);
+    entries.values.set(values);
+  });
+  return all;
 }
 
 /**

@@ -93,3 +93,8 @@ export function distroLayout(shape: readonly number[], hyper: DistroHyper): Dist
     k: Math.min(Math.max(hyper.topk, 1), totalk),
   };
 }
+
+/** Entries kept of one parameter. */
+export function entryCount({ blocks, k }: DistroLayout): number {
+  return blocks * k;
+}

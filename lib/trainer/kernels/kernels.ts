@@ -51,13 +51,13 @@ export interface Kernels {
     indices: number,
     values: number,
   ): number;
-  /** First address that the module leaves to others. */
-  __heap_base: WebAssembly.Global;
+  /** Where the stack of this instance begins; it grows downwards. */
+  __stack_pointer: WebAssembly.Global;
 }
 
 let compiled: WebAssembly.Module | undefined;
 
-/** A further instance of the module, on a memory of its own. */
+/** A further instance of the module. Two that run at once need stacks of their own. */
 export function instantiateKernels(memory: WebAssembly.Memory): Kernels {
   // Read once, when first needed: most of the toolkit never is.
   compiled ??= new WebAssembly.Module(Deno.readFileSync(new URL("kernels.wasm", import.meta.url)));

@@ -1,10 +1,10 @@
 /** Every kernel against plain loops that say what it computes, bit by bit. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AdamWMoments } from "./adamw_moments.ts";
-import { addInto, scale, sumOfSquares } from "./elementwise.ts";
+import { elementwise, sumsOfSquares } from "./elementwise.ts";
 import { weightsFingerprint } from "./fingerprint.ts";
-import { KernelMemory } from "./kernel_memory.ts";
+import { KernelMemory, placeOf } from "./kernel_memory.ts";
+import { KernelSpace } from "./kernel_space.ts";
 
 const { fround } = Math;
 /** More than two pieces of every loop, and no whole number of vectors. */
@@ -40,10 +40,10 @@ Deno.test("scaling and adding", () => {
   fc.assert(
     fc.property(arrays(2), factor, ([a, b], by) => {
       const sum = a.slice();
-      addInto(sum, b);
+      elementwise("add", [[sum, b]], []);
       assert.deepEqual(sum, a.map((x, i) => x + b[i]));
       const scaled = a.slice();
-      scale(scaled, by);
+      elementwise("scale", [[scaled]], [by]);
       assert.deepEqual(scaled, a.map((x) => x * by));
     }),
     cases,
@@ -54,11 +54,11 @@ Deno.test("the sum of squares, also where fp32 would overflow; not finite when a
   fc.assert(
     fc.property(arrays(1), fc.nat(), ([data], at) => {
       const wanted = data.reduce((sum, x) => sum + x * x, 0);
-      assert.ok(Math.abs(sumOfSquares(data) - wanted) <= 1e-12 * wanted);
+      assert.ok(Math.abs(sumsOfSquares([data])[0] - wanted) <= 1e-12 * wanted);
       for (const bad of [NaN, Infinity, -Infinity]) {
         const broken = data.slice();
         broken[at % data.length] = bad;
-        assert.ok(!Number.isFinite(sumOfSquares(broken)));
+        assert.ok(!Number.isFinite(sumsOfSquares([broken])[0]));
       }
     }),
     cases,
@@ -71,7 +71,7 @@ Deno.test("AdamW in fp32, its moments kept from step to step", () => {
   fc.assert(
     fc.property(arrays(3), ([start, g1, g2]) => {
       const weights = start.slice();
-      const moments = new AdamWMoments([weights.length]);
+      const moments = [0, 0].map(() => new Float32Array(start.length));
       const [w, m, v] = [start.slice(), ...[0, 0].map(() => new Float32Array(start.length))];
       const expect = (gradient: Float32Array) => {
         const f = Object.fromEntries(
@@ -88,14 +88,9 @@ Deno.test("AdamW in fp32, its moments kept from step to step", () => {
         assert.deepEqual(weights, w);
       };
       for (const gradient of [g1, g2]) {
-        moments.step([weights], [gradient], numbers);
+        elementwise("adamw", [[weights, gradient, ...moments]], Object.values(numbers));
         expect(gradient);
       }
-      moments.reset();
-      m.fill(0);
-      v.fill(0);
-      moments.step([weights], [g1], numbers);
-      expect(g1);
     }),
     cases,
   );
@@ -138,17 +133,32 @@ Deno.test("a fingerprint is the same on every machine", () => {
     const x = lanes[i % 16] ^ bits;
     lanes[i % 16] = Math.imul(x << 13 | x >>> 19, 0x9e3779b1);
   });
-  const memory = new KernelMemory(8192);
-  const state = memory.take(Uint32Array<ArrayBuffer>, 16);
+  const memory = new KernelMemory();
+  const state = memory.take(Uint32Array, 16);
   state.forEach((_, lane) => state[lane] = lane + 1);
-  const copy = memory.take(Float32Array<ArrayBuffer>, data.length);
+  const copy = memory.take(Float32Array, data.length);
   copy.set(data);
-  memory.kernels.fingerprint(state.byteOffset, copy.byteOffset, data.length);
-  assert.deepEqual(state, lanes);
-  assert.equal(weightsFingerprint([data]), "2a7735dd79baae1cdef3981f80772630");
+  const { kernels } = new KernelSpace(memory);
+  kernels.fingerprint(state.byteOffset, copy.byteOffset, data.length);
+  assert.deepEqual([...state], [...lanes]);
+  assert.equal(weightsFingerprint([data]), "2e75c348e4c671e429f99c6e81c67603");
 });
 
-Deno.test("memory that no kernel can address is refused", () => {
-  assert.throws(() => new KernelMemory(2 ** 32), { code: "KERNEL_MEMORY_TOO_LARGE" });
-  assert.throws(() => new KernelMemory(Infinity), { code: "KERNEL_MEMORY_TOO_LARGE" });
+Deno.test("memory grows under arrays that stay where they are, up to what kernels can address", () => {
+  const memory = new KernelMemory();
+  const first = memory.takeAlias(5);
+  first.set([1, 2, 3, 4, 5]);
+  const { address, length } = placeOf(first)!;
+  const second = memory.take(Float32Array, 10_000_000);
+  assert.equal(placeOf(second)!.address, address + 32);
+  assert.ok(memory.at(Float32Array, address, length).every((x, i) => x === i + 1));
+  second[0] = 7;
+  assert.deepEqual([...first], [1, 2, 3, 4, 5]);
+  assert.equal(placeOf(first.subarray(2))!.address, address + 8);
+  assert.equal(placeOf(first.slice()), null);
+  assert.ok(memory.hasRoom(2 ** 31));
+  for (const bytes of [2 ** 32, Infinity]) {
+    assert.ok(!memory.hasRoom(bytes));
+    assert.throws(() => memory.allocate(bytes), { code: "KERNEL_MEMORY_TOO_LARGE" });
+  }
 });

@@ -1,0 +1,37 @@
+/** Memory for all that is as long as a model's parameters, where kernels and the runtime reach it. */
+import { canAlias, KernelMemory } from "./kernel_memory.ts";
+import { KernelThreads } from "./kernel_threads.ts";
+
+export class ModelMemory {
+  readonly threads: KernelThreads;
+  #memory: KernelMemory | undefined;
+
+  /** @param threads that work on the arrays */
+  constructor(threads: KernelThreads = new KernelThreads(1)) {
+    this.threads = threads;
+  }
+
+  /**
+   * New arrays of one length, zeroed and together in one kernel memory. Those that are too large for it
+   * lie apart, or are ordinary arrays, as all are without the permission of {@linkcode canAlias}: then
+   * kernels have to copy and a single thread runs them.
+   *
+   * @throws PsycheError `KERNEL_MEMORY_REFUSED`
+   */
+  take(length: number, count = 1): Float32Array<ArrayBuffer>[] {
+    const memory = canAlias() ? this.#withRoom(4 * length * count) : null;
+    if (memory !== null) return Array.from({ length: count }, () => memory.takeAlias(length));
+    if (count === 1) return [new Float32Array(length)];
+    return Array.from({ length: count }, () => this.take(length)[0]);
+  }
+
+  #withRoom(bytes: number): KernelMemory | null {
+    // Each array is rounded up a little.
+    const needed = bytes + 1024;
+    if (this.#memory?.hasRoom(needed)) return this.#memory;
+    const memory = new KernelMemory();
+    if (!memory.hasRoom(needed)) return null;
+    this.threads.share(memory);
+    return this.#memory = memory;
+  }
+}
