@@ -4,6 +4,7 @@ import { CLUSTER_FLAGS, PROGRAM_FLAGS, WALLET_FLAGS } from "../lib/cli/flag_sets
 import { findOrMakeWallet } from "../lib/cli/find_wallet.ts";
 import { configPath, NEW_RUN_FLAGS } from "../lib/cli/localnet_flags.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
+import { sayWallet } from "../lib/cli/say_wallet.ts";
 import { closeOperator, openOperator } from "../lib/operator/context.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { prepareRun } from "../lib/operator/prepare_run.ts";
@@ -17,7 +18,7 @@ export const command = defineCommand({
   async run(command) {
     const { settings, output, runtime, signal } = command;
     const wallet = await findOrMakeWallet(command, runtime, ".psyche/keys/run-owner.json");
-    output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
+    sayWallet(wallet, output);
     const { config, model, warnings } = await loadRunConfig(configPath(command), signal);
     warnings.forEach((warning) => output.warn(warning));
     const { rpc, wsRpc } = settings;

@@ -5,6 +5,7 @@ import { configPath, LOCALNET_FLAGS } from "../lib/cli/localnet_flags.ts";
 import type { Output } from "../lib/cli/output.ts";
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
+import { sayWallet } from "../lib/cli/say_wallet.ts";
 import { loadRunConfig } from "../lib/operator/load_run_config.ts";
 import { outsideAddress } from "../lib/operator/outside_address.ts";
 import { prepareDemo } from "../lib/operator/prepare_demo.ts";
@@ -27,8 +28,7 @@ export const command = defineCommand({
     const [runIdArgument = command.settings.runId] = command.positional;
     const settings = { ...command.settings, runId: runIdArgument };
     const wallet = await findOrMakeWallet(command, command.runtime, LOCALNET_WALLET_PATH);
-    wallet.warnings.forEach((warning) => output.warn(warning));
-    output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
+    sayWallet(wallet, output);
     const config = await loadRunConfig(configPath(command), signal);
     config.warnings.forEach((warning) => output.warn(warning));
     const { dataDirectory } = usesLocalData(config.model)

@@ -4,6 +4,7 @@ import { decimal, defaulted, integer, text } from "../lib/cli/flag.ts";
 import { WALLET_FLAGS } from "../lib/cli/flag_sets.ts";
 import { findOrMakeWallet } from "../lib/cli/find_wallet.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
+import { sayWallet } from "../lib/cli/say_wallet.ts";
 import { prepareDemo } from "../lib/operator/prepare_demo.ts";
 import { streamLogs } from "../lib/operator/stream_logs.ts";
 import { startTestValidator } from "../lib/operator/test_validator.ts";
@@ -37,10 +38,15 @@ export const command = defineCommand({
   async run(command) {
     const { settings, output, runtime, signal } = command;
     const path = ".psyche/keys/test-validator-owner.json";
-    const { keypair: wallet, warnings } = await findOrMakeWallet(command, runtime, path);
-    warnings.forEach((warning) => output.warn(warning));
+    const wallet = await findOrMakeWallet(command, runtime, path);
+    sayWallet(wallet, output);
     const { dataDirectory } = await prepareDemo(".psyche", { signal });
-    const validator = await startTestValidator({ ...settings, wallet, dataDirectory, signal });
+    const validator = await startTestValidator({
+      ...settings,
+      wallet: wallet.keypair,
+      dataDirectory,
+      signal,
+    });
     try {
       const { rpcUrl, wsUrl, pid } = validator.localnet;
       const { programs } = validator.deployed;

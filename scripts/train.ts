@@ -7,6 +7,7 @@ import { startTraining } from "../lib/client/start_training.ts";
 import { createEventWriter } from "../lib/cli/event_writer.ts";
 import { findClientWallet } from "../lib/cli/find_client_wallet.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
+import { sayWallet } from "../lib/cli/say_wallet.ts";
 import { TRAIN_COMMAND } from "../lib/cli/train_flags.ts";
 import { parseAddress, withReader } from "../lib/cli/with_operator.ts";
 import { airdropUpTo } from "../lib/operator/airdrop.ts";
@@ -29,7 +30,7 @@ if (import.meta.main) {
         });
         const { keypair } = wallet;
         const client = keypair.publicKey.toBase58();
-        output.say(`wallet ${client} (${wallet.origin})`);
+        sayWallet(wallet, output);
         if (local) {
           const target = settings.airdropSol * LAMPORTS_PER_SOL;
           await airdropUpTo(connection, keypair.publicKey, target, signal);

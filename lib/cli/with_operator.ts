@@ -18,6 +18,7 @@ import { findWallet, LOCALNET_WALLET_PATH } from "./find_wallet.ts";
 import type { CLUSTER_FLAGS, PROGRAM_FLAGS, SEND_FLAGS, WALLET_FLAGS } from "./flag_sets.ts";
 import type { Output } from "./output.ts";
 import { confirmOrThrow } from "./prompt.ts";
+import { sayWallet } from "./say_wallet.ts";
 import { SOURCES } from "./settings.ts";
 
 export type OperatorFlags =
@@ -51,8 +52,7 @@ export async function withOperator<T>(
   const { settings, output, signal, runtime } = command;
   const isLocal = settings.rpc.startsWith("local") || localnetKey(settings.rpc) !== null;
   const wallet = await findWallet(command, runtime, isLocal ? LOCALNET_WALLET_PATH : undefined);
-  wallet.warnings.forEach((warning) => output.warn(warning));
-  output.say(`wallet ${wallet.keypair.publicKey.toBase58()} (${wallet.origin})`);
+  sayWallet(wallet, output);
   const context = await openOperator({
     ...clusterOptions(command),
     payer: wallet.keypair,
