@@ -43,7 +43,7 @@ export const command = defineCommand({
       ...(result.outcome === null
         ? ["it was not active; nothing was sent"]
         : outcomeLines(result.outcome)),
-      ...(result.closed && !settings.dryRun ? ["its account is closed"] : []),
+      ...(result.closed ? ["its account is closed"] : []),
     ]);
   },
 });

@@ -1,6 +1,7 @@
 /** Moves a run on when its time has come. */
 import { defineCommand } from "../lib/cli/command.ts";
 import { setTimeout as delay } from "node:timers/promises";
+import { counted } from "../lib/cli/counted.ts";
 import { defaulted, integer } from "../lib/cli/flag.ts";
 import { OPERATOR_FLAGS } from "../lib/cli/flag_sets.ts";
 import { outcomeLines } from "../lib/cli/outcome_lines.ts";
@@ -25,7 +26,7 @@ export const command = defineCommand({
   },
   async run(command) {
     const { settings, output, signal } = command;
-    const count = settings.dryRun ? 1 : settings.count ?? Number.POSITIVE_INFINITY;
+    const count = settings.count ?? Number.POSITIVE_INFINITY;
     let sent = 0;
     let last: TickResult | undefined;
     await withOperator(command, async (context) => {
@@ -36,6 +37,7 @@ export const command = defineCommand({
           throw error;
         });
         if (signal.aborted || last === undefined) break;
+        if (settings.dryRun) break;
         sent++;
         output.say(`tick ${sent}: ${last.before} -> ${last.after}, step ${last.step}`);
         if (sent === count) break;
@@ -44,7 +46,7 @@ export const command = defineCommand({
       }
     });
     output.result({ runId: settings.runId, sent, last: last ?? null }, [
-      `${sent} ${sent === 1 ? "tick" : "ticks"} sent`,
+      ...(settings.dryRun ? [] : [`${counted(sent, "tick")} sent`]),
       ...(last === undefined ? [] : outcomeLines(last.outcome)),
     ]);
     if (sent < (settings.count ?? 0)) signal.throwIfAborted();

@@ -113,6 +113,7 @@ export async function revokeAuthorization(
   throwProblems(await checkBalance(context, FEE_ALLOWANCE, "switching the authorization off"));
   const label = `${options.close ? "close" : "switch off"} the join authorization`;
   const outcome = await submit(context, { label, instructions });
+  if (outcome.dryRun) return { view, closed: false, outcome };
   return { view: { ...view, active: false }, closed: options.close, outcome };
 }
 

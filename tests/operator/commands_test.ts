@@ -215,6 +215,12 @@ Deno.test("operator commands on a run with rewards", async (t) => {
         "AuthorizationClosingConditionsNotReachedYet",
       );
       assert.deepEqual((await delegate("--delegates-clear")).view.delegates, []);
+      const tried = await done("join-authorization-delete", ...revoke, "--close", "--dry-run");
+      assert.deepEqual([tried.view.active, tried.closed, tried.outcome.dryRun], [
+        true,
+        false,
+        true,
+      ]);
       const off = await done("join-authorization-delete", ...revoke);
       assert.deepEqual([off.view.active, off.closed], [false, false]);
       assert.equal((await done("join-authorization-delete", ...revoke)).outcome, null);

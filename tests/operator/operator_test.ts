@@ -50,6 +50,17 @@ Deno.test("operator commands", async (t) => {
       }
     });
 
+    await t.step("a wallet file that others may read is warned about", async () => {
+      if (Deno.build.os === "windows") return;
+      const wallet = join(folder, "loose.json");
+      await Deno.copyFile(owner, wallet);
+      await Deno.chmod(wallet, 0o644);
+      const { code, stderr } = await run("train", "-r", "nowhere", "--rpc", rpc, "-w", wallet);
+      assert.equal(code, 1);
+      assert.match(stderr, /warning: Other users .* may read the wallet file .*loose\.json/);
+      assert.match(stderr, /error\[RUN_NOT_FOUND\]/);
+    });
+
     await t.step("the run's data address is the localnet's, and it answers", async () => {
       const { value } = await json("json-info-dump", "-r", "test");
       const { Http } = value.coordinator_account.setup.model.LLM.data_location;
@@ -104,6 +115,9 @@ Deno.test("operator commands", async (t) => {
       const ticked = await json("tick", "-r", "test", "--count", "2", "--ms-interval", "1");
       assert.equal(ticked.code, 0, ticked.stdout);
       assert.equal(ticked.value.sent, 2);
+      const tried = await run("tick", "-r", "test", "--dry-run");
+      assert.match(tried.stdout, /^dry run, nothing was sent/);
+      assert.doesNotMatch(tried.stdout + tried.stderr, /tick 1|1 tick/);
     });
 
     await t.step("update-config refuses a run that is not halted, naming its state", async () => {
