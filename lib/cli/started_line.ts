@@ -2,6 +2,7 @@ import { counted } from "./counted.ts";
 
 /** What a user wants to know after a fleet was started. */
 export function startedLine(containers: string[], runId: string): string {
-  return `${counted(containers.length, "client")} started for run ${runId}; ` +
-    `follow one with: docker logs -f ${containers[0]}`;
+  const started = `${counted(containers.length, "client")} started for run ${runId}`;
+  if (containers.length === 0) return started;
+  return `${started}; follow one with: docker logs -f ${containers[0]}`;
 }
