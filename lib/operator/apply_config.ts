@@ -45,15 +45,15 @@ export async function applyConfig(
     onStep("resuming the run");
     return await setPaused(context, { runId, paused: false, treasurerIndex });
   };
-  let result: ConfigUpdateResult;
   try {
-    result = await updateConfig(context, runId, update, async (run) => {
+    const result = await updateConfig(context, runId, update, async (run) => {
       onStep(`pausing the run, which is in the state "${runStateText(run.state.runState)}"`);
       paused = await setPaused(context, { runId, paused: true, treasurerIndex });
       if (context.dryRun) return;
       await waitUntilHalted(context, runId, onStep);
       onStep("updating the configuration");
     });
+    return { ...result, paused, resumed: context.dryRun ? null : await resume() };
   } catch (error) {
     if (context.signal?.aborted) {
       if (paused !== null) onStep("the run is left paused; resume it with set-paused --resume");
@@ -62,7 +62,6 @@ export async function applyConfig(
     }
     throw error;
   }
-  return { ...result, paused, resumed: context.dryRun ? null : await resume() };
 }
 
 /** A pause takes effect at the end of a round; with no client left somebody has to tick it there. */

@@ -6,7 +6,6 @@ import { type AbortFlag, isRaised } from "./abort_flag.ts";
 import { GradientRank } from "./data_parallel_rank.ts";
 import { splitBatch } from "./data_parallel_split.ts";
 import { addGradients, type Gradients, scaleGradients } from "./gradient_math.ts";
-import { type KernelThreads, soleThread } from "./kernels/kernel_threads.ts";
 import type { LlamaRuntime, LlamaRuntimeOptions } from "./llama_runtime.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import type { TrainingBatch } from "./training_batch.ts";
@@ -14,17 +13,11 @@ import type { TrainingBatch } from "./training_batch.ts";
 export class DataParallelGradients {
   readonly #own: LlamaRuntime;
   readonly #others: readonly GradientRank[];
-  readonly #threads: KernelThreads;
 
   /** @param others the ranks from 1 on */
-  constructor(
-    own: LlamaRuntime,
-    others: readonly GradientRank[],
-    threads: KernelThreads = soleThread(),
-  ) {
+  constructor(own: LlamaRuntime, others: readonly GradientRank[]) {
     this.#own = own;
     this.#others = others;
-    this.#threads = threads;
   }
 
   /**
@@ -38,13 +31,12 @@ export class DataParallelGradients {
     own: LlamaRuntime,
     config: string,
     others: readonly LlamaRuntimeOptions[],
-    threads: KernelThreads = soleThread(),
   ): Promise<DataParallelGradients> {
     const opening = others.map((options, i) => GradientRank.open(i + 1, config, options));
     const opened = await Promise.allSettled(opening);
     const ranks = opened.flatMap((rank) => rank.status === "fulfilled" ? [rank.value] : []);
     const failed = opened.find((rank) => rank.status === "rejected");
-    if (failed === undefined) return new DataParallelGradients(own, ranks, threads);
+    if (failed === undefined) return new DataParallelGradients(own, ranks);
     await Promise.all(ranks.map((rank) => rank.close()));
     throw failed.reason;
   }
@@ -71,11 +63,12 @@ export class DataParallelGradients {
     await Promise.allSettled([own, ...others]);
     const { loss, gradients } = await own;
     const parts = await Promise.all(others);
+    const { threads } = this.#own;
     for (const part of parts) {
-      addGradients(gradients, byName(weights, part.gradients), this.#threads);
+      addGradients(gradients, byName(weights, part.gradients), threads);
     }
     const ranks = 1 + parts.length;
-    if (ranks > 1) scaleGradients(gradients, 1 / ranks, this.#threads);
+    if (ranks > 1) scaleGradients(gradients, 1 / ranks, threads);
     return { loss: parts.reduce((sum, part) => sum + part.loss, loss) / ranks, gradients };
   }
 

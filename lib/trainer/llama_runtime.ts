@@ -4,6 +4,7 @@
  */
 import { PsycheError } from "../error.ts";
 import { addGradients, type Gradients, scaleGradients } from "./gradient_math.ts";
+import type { KernelThreads } from "./kernels/kernel_threads.ts";
 import { ModelMemory } from "./kernels/model_memory.ts";
 import { pieces } from "./micro_batch.ts";
 import { type BatchShape, gradientName, lossModel, trainingModel } from "./model/llama_graph.ts";
@@ -87,7 +88,7 @@ export class LlamaRuntime {
     weights: readonly Parameter[] = this.#model.parameters,
   ): Promise<{ loss: number; gradients: Gradients }> {
     const { sequenceLength, microBatchSize } = this.#options;
-    const { threads } = this.#memory;
+    const { threads } = this;
     this.check(batch);
     const cut = pieces(batch.batch, microBatchSize);
     const kind = batchKind(batch);
@@ -126,6 +127,11 @@ export class LlamaRuntime {
       sum += rows * await this.#run(session, feeds, new Map());
     }
     return sum / batch;
+  }
+
+  /** Those that work on the gradients. */
+  get threads(): KernelThreads {
+    return this.#memory.threads;
   }
 
   async release(): Promise<void> {

@@ -117,7 +117,7 @@ export class TrainingEngine {
       createOptimizer(optimizer, model.parameters, memory.threads),
       optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
       devices,
-      await DataParallelGradients.open(runtime, model.files.config, others, memory.threads),
+      await DataParallelGradients.open(runtime, model.files.config, others),
       memory.threads,
     );
   }
