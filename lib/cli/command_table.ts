@@ -20,7 +20,11 @@ export interface CommandEntry {
 const READ = ["--no-prompt", "--allow-net", "--allow-env", "--allow-read"];
 const RECORD = [...READ, "--allow-write=.psyche,runs"];
 const FILES = ["--no-prompt", "--allow-env", "--allow-read", "--allow-write"];
-const TRAIN = [...READ, "--allow-write", "--allow-sys", "--allow-ffi=node_modules"];
+const MODEL = [...READ, "--allow-write", "--allow-sys"];
+/** The runtime is a native library. */
+const INFER = [...MODEL, "--allow-ffi=node_modules"];
+/** Threads share weights with it: an ordinary array over shared memory is made by its address. */
+const TRAIN = [...MODEL, "--allow-ffi"];
 
 /** The program `docker` does the work. Quiet: machines without GPUs have no nvidia-smi to be told about. */
 const DOCKER = [
@@ -143,8 +147,8 @@ const COMMANDS: CommandEntry[] = [
     permissions: [...FILES, "--allow-sys=systemMemoryInfo"],
   },
   { name: "tokenize", summary: "Turn text into token files", permissions: FILES },
-  { name: "generate", summary: "Let a model continue a text", permissions: TRAIN },
-  { name: "eval", summary: "Score a model on multiple-choice tasks", permissions: TRAIN },
+  { name: "generate", summary: "Let a model continue a text", permissions: INFER },
+  { name: "eval", summary: "Score a model on multiple-choice tasks", permissions: INFER },
   {
     name: "show-static-p2p-identity",
     summary: "Show a peer-to-peer key",
