@@ -44,8 +44,12 @@ export function startClientProcess(
   const talk = (async () => {
     for await (const _ of readEventLines(child.stderr, keep));
   })();
-  const ended = Promise.all([child.status, events, talk])
-    .then(([{ code }]) => ({ code, errors }));
+  const ended = (async () => {
+    // Not before the process has ended, also when its events could not be taken.
+    await Promise.allSettled([child.status, events, talk]);
+    await Promise.all([events, talk]);
+    return { code: (await child.status).code, errors };
+  })();
   const signal = (name: Deno.Signal) => {
     try {
       child.kill(name);
@@ -60,8 +64,7 @@ export function startClientProcess(
     async stop() {
       signal("SIGTERM");
       const timer = setTimeout(() => signal("SIGKILL"), STOP_MILLISECONDS);
-      await ended;
-      clearTimeout(timer);
+      await ended.finally(() => clearTimeout(timer));
     },
   };
 }

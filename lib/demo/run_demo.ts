@@ -94,7 +94,6 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const eventLog = join(directory, "events.jsonl");
   const monitor = new RunMonitor();
   let setup: LocalnetSetup | null = null;
-  const clients: ClientProcess[] = [];
   try {
     setup = await setupLocalnet({
       rpcPort: options.rpcPort,
@@ -111,7 +110,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       onEvent: options.onSetup,
     });
     const training = performance.now();
-    await trainToTheEnd(options, setup, directory, eventLog, monitor, clients);
+    await trainToTheEnd(options, setup, directory, eventLog, monitor);
     const trainingSeconds = (performance.now() - training) / 1000;
     return await summarise(options, {
       start,
@@ -127,7 +126,6 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       files,
     });
   } finally {
-    await Promise.allSettled(clients.map((client) => client.stop()));
     await setup?.stop();
   }
 }
@@ -138,36 +136,41 @@ async function trainToTheEnd(
   directory: string,
   eventLog: string,
   monitor: RunMonitor,
-  clients: ClientProcess[],
 ): Promise<void> {
   const { signal } = options;
   using log = await Deno.open(eventLog, { create: true, append: true });
   const encoder = new TextEncoder();
   const threads = Math.max(1, Math.floor(availableParallelism() / options.clients));
-  for (let i = 0; i < options.clients; i++) {
-    const args = [
-      ...["--run-id", RUN_ID, "--rpc", setup.rpcUrl, "--ws-rpc", setup.wsUrl],
-      ...["--threads", `${threads}`, "--bind-p2p-host", "127.0.0.1"],
-      ...["--address-book", join(directory, "peers")],
-      ...["--key-directory", join(directory, "keys")],
-      ...(i === 0 ? ["--checkpoint-dir", join(directory, "checkpoints")] : []),
-    ];
-    clients.push(startClientProcess(options.trainCommand(args), (event) => {
-      log.writeSync(encoder.encode(formatEventLine(event)));
-      monitor.add(event);
-      options.onProgress(monitor);
+  const clients: ClientProcess[] = [];
+  try {
+    for (let i = 0; i < options.clients; i++) {
+      const args = [
+        ...["--run-id", RUN_ID, "--rpc", setup.rpcUrl, "--ws-rpc", setup.wsUrl],
+        ...["--threads", `${threads}`, "--bind-p2p-host", "127.0.0.1"],
+        ...["--address-book", join(directory, "peers")],
+        ...["--key-directory", join(directory, "keys")],
+        ...(i === 0 ? ["--checkpoint-dir", join(directory, "checkpoints")] : []),
+      ];
+      clients.push(startClientProcess(options.trainCommand(args), (event) => {
+        log.writeSync(encoder.encode(formatEventLine(event)));
+        monitor.add(event);
+        options.onProgress(monitor);
+      }));
+    }
+    const interrupted = new Promise<never>((_, reject) => {
+      const stop = () => reject(signal.reason);
+      if (signal.aborted) stop();
+      signal.addEventListener("abort", stop, { once: true });
+    });
+    const finished = Promise.all(clients.map(async (client) => {
+      const { code, errors } = await client.ended;
+      if (code !== 0) throw clientFailure(code, errors);
     }));
+    await Promise.race([interrupted, finished]);
+  } finally {
+    // They write to the log until they have ended.
+    await Promise.allSettled(clients.map((client) => client.stop()));
   }
-  const interrupted = new Promise<never>((_, reject) => {
-    const stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  const finished = Promise.all(clients.map(async (client) => {
-    const { code, errors } = await client.ended;
-    if (code !== 0) throw clientFailure(code, errors);
-  }));
-  await Promise.race([interrupted, finished]);
 }
 
 async function summarise(

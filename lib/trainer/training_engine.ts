@@ -106,20 +106,28 @@ export class TrainingEngine {
       device,
     }));
     const memory = new ModelMemory(new KernelThreads(threads));
-    const model = { ...loaded, parameters: loaded.parameters.map((own) => inMemory(own, memory)) };
-    const gradients = new Map(model.parameters.map(({ name, gradient }) => [name, gradient]));
-    const runtime = new LlamaRuntime(ort, model, first, memory, gradients);
-    return new TrainingEngine(
-      model,
-      runtime,
-      // The other ranks rest meanwhile.
-      new Inference(ort, model, { ...first, threads }),
-      createOptimizer(optimizer, model.parameters, memory.threads),
-      optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
-      devices,
-      await DataParallelGradients.open(runtime, model.files.config, others),
-      memory.threads,
-    );
+    try {
+      const model = {
+        ...loaded,
+        parameters: loaded.parameters.map((own) => inMemory(own, memory)),
+      };
+      const gradients = new Map(model.parameters.map(({ name, gradient }) => [name, gradient]));
+      const runtime = new LlamaRuntime(ort, model, first, memory, gradients);
+      return new TrainingEngine(
+        model,
+        runtime,
+        // The other ranks rest meanwhile.
+        new Inference(ort, model, { ...first, threads }),
+        createOptimizer(optimizer, model.parameters, memory.threads),
+        optimizer.kind === "Dummy" ? null : optimizer.clipGradNorm,
+        devices,
+        await DataParallelGradients.open(runtime, model.files.config, others),
+        memory.threads,
+      );
+    } catch (error) {
+      memory.threads.close();
+      throw error;
+    }
   }
 
   summary(): ModelSummary {

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Keypair, PublicKey } from "@solana/web3.js";
-import { writeWallet } from "../../lib/chain/wallet.ts";
+import { loadWallet, writeWallet } from "../../lib/chain/wallet.ts";
+import { applyConfig } from "../../lib/operator/apply_config.ts";
+import { closeOperator, openOperator } from "../../lib/operator/context.ts";
 import { makeWorkspace, readText, runScript, spawnScript } from "./script.ts";
 
 Deno.test("operator commands on a run with rewards", async (t) => {
@@ -92,6 +94,27 @@ Deno.test("operator commands on a run with rewards", async (t) => {
       assert.equal(dump.coordinator_account.setup.client_version, "test");
       assert.equal(dump.coordinator_account.status.state, "Waiting for members");
     });
+
+    await t.step(
+      "an interruption right before the run is resumed says that it is not",
+      async () => {
+        const interruption = new AbortController();
+        const { signal } = interruption;
+        const { keypair: payer } = await loadWallet(owner);
+        const runsDirectory = join(folder, "runs");
+        const context = await openOperator({ rpc, payer, runsDirectory, signal });
+        const said: string[] = [];
+        const onStep = (line: string) => {
+          said.push(line);
+          if (line === "resuming the run") interruption.abort("interrupted");
+        };
+        await assert.rejects(applyConfig(context, "test", { clientVersion: "3", onStep }));
+        await closeOperator(context);
+        assert.equal(said.at(-1), "the run is left paused; resume it with set-paused --resume");
+        assert.equal((await done("set-paused", "-r", "test", "--resume")).before, "Paused");
+        await done("update-config", "-r", "test", "--client-version", "test", "--apply");
+      },
+    );
 
     await t.step("set-future-epoch-rates in points and in tokens", async () => {
       const raw = await done("set-future-epoch-rates", "-r", "test", "--earning-rate", "1000");
