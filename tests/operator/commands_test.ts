@@ -106,9 +106,12 @@ Deno.test("operator commands on a run with rewards", async (t) => {
         const said: string[] = [];
         const onStep = (line: string) => {
           said.push(line);
-          if (line === "resuming the run") interruption.abort("interrupted");
+          if (line === "resuming the run") interruption.abort(new Error("interrupted"));
         };
-        await assert.rejects(applyConfig(context, "test", { clientVersion: "3", onStep }));
+        await assert.rejects(
+          applyConfig(context, "test", { clientVersion: "3", onStep }),
+          /interrupted/,
+        );
         await closeOperator(context);
         assert.equal(said.at(-1), "the run is left paused; resume it with set-paused --resume");
         assert.equal((await done("set-paused", "-r", "test", "--resume")).before, "Paused");
