@@ -1,4 +1,5 @@
 /** Writes a client's events where its user wants them. */
+import { PsycheError } from "../error.ts";
 import { describeEvent } from "../events/describe_event.ts";
 import type { ClientEvent, EventSink } from "../events/event.ts";
 import { formatEventLine } from "../events/event_lines.ts";
@@ -13,14 +14,13 @@ export interface EventWriter {
 /**
  * @param client base58 wallet, put into every line
  * @param logFile also appended to this file as JSON lines
+ * @throws PsycheError `LOG_FILE_UNWRITABLE`
  */
 export function createEventWriter(
   output: Output,
   options: { logs: Logs; client: string; logFile?: string },
 ): EventWriter {
-  const file = options.logFile === undefined
-    ? null
-    : Deno.openSync(options.logFile, { append: true, create: true });
+  const file = options.logFile === undefined ? null : openLog(options.logFile);
   const encoder = new TextEncoder();
   return {
     emit(event: ClientEvent) {
@@ -34,4 +34,16 @@ export function createEventWriter(
     },
     close: () => file?.close(),
   };
+}
+
+function openLog(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { append: true, create: true });
+  } catch (cause) {
+    throw new PsycheError(
+      "LOG_FILE_UNWRITABLE",
+      `The log file ${path} cannot be written; check that its folder exists and who may write there.`,
+      { cause },
+    );
+  }
 }

@@ -1,5 +1,6 @@
 /** Everything a command takes from its process; the one place in lib that touches the real one. */
 import process from "node:process";
+import { PsycheError } from "../error.ts";
 
 /** What asks a command to end. */
 export type StopSignal = "SIGINT" | "SIGTERM";
@@ -7,7 +8,7 @@ export type StopSignal = "SIGINT" | "SIGTERM";
 export interface Runtime {
   args: string[];
   environment(name: string): string | undefined;
-  /** Undefined when the file does not exist. */
+  /** Undefined when the file does not exist. @throws PsycheError `FILE_UNREADABLE` */
   readTextFile(path: string): string | undefined;
   /** Names in a directory; empty when it does not exist. */
   listDirectory(path: string): string[];
@@ -37,9 +38,9 @@ export function denoRuntime(): Runtime {
   return {
     args: Deno.args,
     environment: (name) => Deno.env.get(name),
-    readTextFile: (path) => unlessMissing(() => Deno.readTextFileSync(path)),
+    readTextFile: (path) => unlessMissing(path, () => Deno.readTextFileSync(path)),
     listDirectory: (path) =>
-      unlessMissing(() => [...Deno.readDirSync(path)].map((entry) => entry.name).sort()) ?? [],
+      unlessMissing(path, () => [...Deno.readDirSync(path)].map(({ name }) => name).sort()) ?? [],
     stdout: (text) => write(Deno.stdout, text),
     stderr: (text) => write(Deno.stderr, text),
     terminal: Deno.stderr.isTerminal(),
@@ -66,13 +67,18 @@ export function denoRuntime(): Runtime {
   };
 }
 
-function unlessMissing<T>(read: () => T): T | undefined {
+function unlessMissing<T>(path: string, read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return undefined;
     }
-    throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PsycheError(
+      "FILE_UNREADABLE",
+      `${path} cannot be read (${reason}); see what it is and who may read it, or name another file.`,
+      { cause: error },
+    );
   }
 }
