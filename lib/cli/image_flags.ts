@@ -21,7 +21,10 @@ export const IMAGE_FLAGS = {
   baseImage: text({ summary: "image to build on (default debian:bookworm-slim)" }),
 } satisfies Flags;
 
-/** The address check as a process, with those of its flags that were given. */
+/**
+ * The address check as a process, with those of its flags that were given. The cluster's address goes
+ * through the environment: it may hold an access key, and process lists show arguments.
+ */
 export function addressCheck(
   settings: {
     rpc: string;
@@ -29,12 +32,12 @@ export function addressCheck(
     authorizerProgramId?: string;
     yes: boolean;
   },
-): string[] {
+): { args: string[]; env: Record<string, string> } {
   const { rpc, coordinatorProgramId, authorizerProgramId, yes } = settings;
-  return commandLine("coordinator-address-check", [
-    ...["--rpc", rpc],
+  const args = commandLine("coordinator-address-check", [
     ...(coordinatorProgramId ? ["--coordinator-program-id", coordinatorProgramId] : []),
     ...(authorizerProgramId ? ["--authorizer-program-id", authorizerProgramId] : []),
     ...(yes ? ["--yes"] : []),
   ]);
+  return { args, env: { RPC: rpc } };
 }

@@ -8,11 +8,15 @@ export type ClientImage = "psyche-client" | "psyche-test-client";
 /**
  * The safety question of docs/protocol/commands.md section 4.3.
  *
- * @param args of the runtime: the command `coordinator-address-check` with its flags
+ * @param check the command `coordinator-address-check` with its flags, for the runtime
  * @throws PsycheError `ADDRESSES_NOT_CONFIRMED` after any answer but yes
  */
-export async function confirmAddresses(args: string[], signal: AbortSignal): Promise<void> {
-  const code = await runChild(Deno.execPath(), args, signal, { isTalk: true });
+export async function confirmAddresses(
+  check: { args: string[]; env: Record<string, string> },
+  signal: AbortSignal,
+): Promise<void> {
+  const { args, env } = check;
+  const code = await runChild(Deno.execPath(), args, signal, { env, isTalk: true });
   if (code === 0) return;
   signal.throwIfAborted();
   throw new PsycheError(

@@ -12,7 +12,8 @@ Deno.test("a command that an interruption ends has not failed: its reason is thr
       (signal) => docker(["build"], { command, signal }),
       (signal) => dockerOutput(["inspect"], { command, signal }),
       (signal) => requireEngine({ command, signal }),
-      (signal) => confirmAddresses(["eval", "setInterval(() => {}, 1000)"], signal),
+      (signal) =>
+        confirmAddresses({ args: ["eval", "setInterval(() => {}, 1000)"], env: {} }, signal),
     ];
     for (const run of commands) {
       const interruption = new AbortController();

@@ -14,6 +14,7 @@ export async function statusWithTalk(child: Deno.ChildProcess): Promise<Deno.Com
 /**
  * Runs a program with the terminal of this one, to its exit code. An abort is passed on as SIGTERM.
  *
+ * @param options.env added to the environment
  * @param options.isTalk its standard output is no result, and goes to standard error
  * @throws PsycheError `PROGRAM_NOT_STARTED`, with the exit code that shells have for it
  */
@@ -21,10 +22,11 @@ export async function runChild(
   command: string,
   args: string[],
   signal: AbortSignal,
-  { isTalk = false }: { isTalk?: boolean } = {},
+  { env, isTalk = false }: { env?: Record<string, string>; isTalk?: boolean } = {},
 ): Promise<number> {
   const child = spawn(command, {
     args,
+    env,
     stdin: "inherit",
     stdout: isTalk ? "piped" : "inherit",
     stderr: "inherit",
