@@ -4,6 +4,7 @@
  */
 import { PsycheError } from "../error.ts";
 import type { Optimizer as OptimizerSettings } from "../protocol/coordinator_state.ts";
+import { perGradients } from "./gradient_math.ts";
 import { elementwise } from "./kernels/elementwise.ts";
 import { type KernelThreads, soleThread } from "./kernels/kernel_threads.ts";
 import type { Optimizer, TrainedParameter } from "./optimizer.ts";
@@ -16,6 +17,13 @@ export function createAdamW(
   parameters: readonly TrainedParameter[],
   threads: KernelThreads = soleThread(),
 ): Optimizer {
+  const updateBy = perGradients((gradients) =>
+    elementwise(
+      "adamw",
+      parameters.map(({ name, data, state }) => [data, gradients.get(name)!, ...state]),
+      threads,
+    )
+  );
   let steps = 0;
   return {
     reset() {
@@ -25,15 +33,10 @@ export function createAdamW(
     lookAhead: () => parameters,
     step({ gradients, clip, lr }) {
       steps++;
-      // Both corrections of the moments' bias, so that the kernel has none to do.
+      // With both corrections of the moments' bias, so that the kernel has none to do.
       const rate = lr / (1 - beta1 ** steps);
       const correction = 1 / Math.sqrt(1 - beta2 ** steps);
-      elementwise(
-        "adamw",
-        parameters.map(({ name, data, state }) => [data, gradients.get(name)!, ...state]),
-        [beta1, beta2, rate, correction, eps, 1 - lr * weightDecay, clip],
-        threads,
-      );
+      updateBy(gradients)([beta1, beta2, rate, correction, eps, 1 - lr * weightDecay, clip]);
       return [];
     },
     apply: refuseResults,

@@ -5,7 +5,7 @@
 import { type AbortFlag, isRaised } from "./abort_flag.ts";
 import { GradientRank } from "./data_parallel_rank.ts";
 import { splitBatch } from "./data_parallel_split.ts";
-import { addGradients, type Gradients, scaleGradients } from "./gradient_math.ts";
+import type { Gradients } from "./gradient_math.ts";
 import type { LlamaRuntime, LlamaRuntimeOptions } from "./llama_runtime.ts";
 import type { Parameter } from "./model/model_directory.ts";
 import type { TrainingBatch } from "./training_batch.ts";
@@ -63,12 +63,10 @@ export class DataParallelGradients {
     await Promise.allSettled([own, ...others]);
     const { loss, gradients } = await own;
     const parts = await Promise.all(others);
-    const { threads } = this.#own;
-    for (const part of parts) {
-      addGradients(gradients, byName(weights, part.gradients), threads);
-    }
+    const { math } = this.#own;
+    for (const part of parts) math.add(gradients, byName(weights, part.gradients));
     const ranks = 1 + parts.length;
-    if (ranks > 1) scaleGradients(gradients, 1 / ranks, threads);
+    if (ranks > 1) math.scale(gradients, 1 / ranks);
     return { loss: parts.reduce((sum, part) => sum + part.loss, loss) / ranks, gradients };
   }
 

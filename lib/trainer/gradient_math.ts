@@ -6,44 +6,64 @@ import { type KernelThreads, soleThread } from "./kernels/kernel_threads.ts";
 /** Gradients by parameter name, fp32. */
 export type Gradients = Map<string, Float32Array<ArrayBuffer>>;
 
-/** `sum += gradients`, element by element. */
-export function addGradients(
-  sum: Gradients,
-  gradients: Gradients,
-  threads: KernelThreads = soleThread(),
-): void {
-  const pairs = [...sum].map(([name, target]) => [target, gradients.get(name)!]);
-  elementwise("add", pairs, [], threads);
+/** What `make` makes of gradients, once for each map of them: threads are told of arrays only once. */
+export function perGradients<T>(make: (gradients: Gradients) => T): (gradients: Gradients) => T {
+  const made = new WeakMap<Gradients, { value: T }>();
+  return (gradients) => {
+    const found = made.get(gradients) ?? { value: make(gradients) };
+    made.set(gradients, found);
+    return found.value;
+  };
 }
 
-export function scaleGradients(
-  gradients: Gradients,
-  factor: number,
-  threads: KernelThreads = soleThread(),
-): void {
-  elementwise("scale", [...gradients.values()].map((data) => [data]), [factor], threads);
-}
+/** Arithmetic on gradients by some threads; arrays of a map must stay the same. */
+export class GradientMath {
+  readonly #adders;
+  readonly #scalers;
+  readonly #sums;
 
-/**
- * Euclidean norm over all gradients, accumulated in float64 in an order of its own that no number of
- * threads changes.
- *
- * @throws PsycheError `GRADIENT_NOT_FINITE` naming the parameter that holds a NaN or infinity.
- */
-export function gradientNorm(
-  gradients: Gradients,
-  threads: KernelThreads = soleThread(),
-): number {
-  const sums = sumsOfSquares([...gradients.values()], threads);
-  const broken = sums.findIndex((sum) => !Number.isFinite(sum));
-  if (broken >= 0) {
-    throw new PsycheError(
-      "GRADIENT_NOT_FINITE",
-      `The gradient of ${[...gradients.keys()][broken]} is not finite, so the batch is refused; ` +
-        "lower the learning rate, set clip_grad_norm or check the data.",
+  constructor(threads: KernelThreads = soleThread()) {
+    this.#adders = perGradients((sum) =>
+      perGradients((gradients) => {
+        const pairs = [...sum].map(([name, target]) => [target, gradients.get(name)!]);
+        return elementwise("add", pairs, threads);
+      })
     );
+    this.#scalers = perGradients((gradients) =>
+      elementwise("scale", [...gradients.values()].map((data) => [data]), threads)
+    );
+    this.#sums = perGradients((gradients) => sumsOfSquares([...gradients.values()], threads));
   }
-  return Math.sqrt(sums.reduce((a, b) => a + b, 0));
+
+  /** `sum += gradients`, element by element. */
+  add(sum: Gradients, gradients: Gradients): void {
+    this.#adders(sum)(gradients)();
+  }
+
+  scale(gradients: Gradients, factor: number): void {
+    this.#scalers(gradients)([factor]);
+  }
+
+  /**
+   * Euclidean norm over all gradients, accumulated in float64 in an order that no number of threads
+   * changes.
+   *
+   * @throws PsycheError `GRADIENT_NOT_FINITE` naming the parameter that holds a NaN or infinity.
+   */
+  norm(gradients: Gradients): number {
+    const sums = this.#sums(gradients)();
+    const broken = sums.findIndex((sum) => !Number.isFinite(sum));
+    if (broken >= 0) {
+      throw new PsycheError(
+        "GRADIENT_NOT_FINITE",
+        `The gradient of ${
+          [...gradients.keys()][broken]
+        } is not finite, so the batch is refused; ` +
+          "lower the learning rate, set clip_grad_norm or check the data.",
+      );
+    }
+    return Math.sqrt(sums.reduce((a, b) => a + b, 0));
+  }
 }
 
 /**

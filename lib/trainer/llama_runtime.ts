@@ -3,8 +3,7 @@
  * Reads the parameters, never writes them.
  */
 import { PsycheError } from "../error.ts";
-import { addGradients, type Gradients, scaleGradients } from "./gradient_math.ts";
-import type { KernelThreads } from "./kernels/kernel_threads.ts";
+import { GradientMath, type Gradients } from "./gradient_math.ts";
 import { ModelMemory } from "./kernels/model_memory.ts";
 import { pieces } from "./micro_batch.ts";
 import { type BatchShape, gradientName, lossModel, trainingModel } from "./model/llama_graph.ts";
@@ -28,6 +27,8 @@ export interface LlamaRuntimeOptions {
 const MAX_SESSIONS = 3;
 
 export class LlamaRuntime {
+  /** For the gradients that this runtime gives. */
+  readonly math: GradientMath;
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
   readonly #options: LlamaRuntimeOptions;
@@ -70,6 +71,7 @@ export class LlamaRuntime {
     this.#model = model;
     this.#options = options;
     this.#memory = memory;
+    this.math = new GradientMath(memory.threads);
     this.#gradients = gradients;
   }
 
@@ -88,7 +90,6 @@ export class LlamaRuntime {
     weights: readonly Parameter[] = this.#model.parameters,
   ): Promise<{ loss: number; gradients: Gradients }> {
     const { sequenceLength, microBatchSize } = this.#options;
-    const { threads } = this;
     this.check(batch);
     const cut = pieces(batch.batch, microBatchSize);
     const kind = batchKind(batch);
@@ -103,11 +104,11 @@ export class LlamaRuntime {
       if (i === 0) {
         this.#sum ??= newGradients(this.#model, this.#memory);
         for (const [name, data] of this.#sum) data.set(this.#gradients.get(name)!);
-      } else addGradients(this.#sum!, this.#gradients, threads);
+      } else this.math.add(this.#sum!, this.#gradients);
     }
     throwIfAborted(isAborted);
     if (cut.length === 1) return { loss, gradients: this.#gradients };
-    scaleGradients(this.#sum!, 1 / cut.length, threads);
+    this.math.scale(this.#sum!, 1 / cut.length);
     return { loss: loss / cut.length, gradients: this.#sum! };
   }
 
@@ -127,11 +128,6 @@ export class LlamaRuntime {
       sum += rows * await this.#run(session, feeds, new Map());
     }
     return sum / batch;
-  }
-
-  /** Those that work on the gradients. */
-  get threads(): KernelThreads {
-    return this.#memory.threads;
   }
 
   async release(): Promise<void> {

@@ -2,7 +2,7 @@
 import { PsycheError } from "../error.ts";
 import type { AbortFlag } from "./abort_flag.ts";
 import { DataParallelGradients } from "./data_parallel.ts";
-import { clipFactor, gradientNorm } from "./gradient_math.ts";
+import { clipFactor } from "./gradient_math.ts";
 import { Inference } from "./inference/inference.ts";
 import type { TokenOptions } from "./inference/token_generator.ts";
 import { weightsFingerprint } from "./kernels/fingerprint.ts";
@@ -55,6 +55,7 @@ export class TrainingEngine {
   readonly #devices: ComputeDevice[];
   readonly #dataParallel: DataParallelGradients;
   readonly #threads: KernelThreads;
+  readonly #fingerprint: () => string;
   #nonce = 0;
 
   private constructor(
@@ -75,6 +76,7 @@ export class TrainingEngine {
     this.#devices = devices;
     this.#dataParallel = dataParallel;
     this.#threads = threads;
+    this.#fingerprint = weightsFingerprint(model.parameters.map(({ data }) => data), threads);
   }
 
   /** Loads the model and prepares the optimizer. @throws PsycheError as documented in `Trainer`. */
@@ -165,7 +167,7 @@ export class TrainingEngine {
           "lower the learning rate or load an earlier checkpoint.",
       );
     }
-    const clip = clipFactor(gradientNorm(gradients, this.#threads), this.#clipGradNorm);
+    const clip = clipFactor(this.#runtime.math.norm(gradients), this.#clipGradNorm);
     const { lr, round } = request;
     const result = this.#optimizer.step({ gradients, clip, lr, round });
     return { loss, result, nonce, milliseconds: performance.now() - start };
@@ -211,7 +213,7 @@ export class TrainingEngine {
 
   /** See {@linkcode weightsFingerprint}. */
   weightsFingerprint(): string {
-    return weightsFingerprint(this.#model.parameters.map(({ data }) => data), this.#threads);
+    return this.#fingerprint();
   }
 
   /** @throws PsycheError `MODEL_PARAMETER_UNKNOWN` */

@@ -1,6 +1,6 @@
 import type { Optimizer } from "../../lib/protocol/coordinator_state.ts";
 import { sha256 } from "../../lib/protocol/sha256.ts";
-import { applyResults } from "../../lib/trainer/distro/apply.ts";
+import { ResultApplier } from "../../lib/trainer/distro/apply.ts";
 import { weightsFingerprint } from "../../lib/trainer/kernels/fingerprint.ts";
 import { distroLayout } from "../../lib/trainer/distro/layout.ts";
 import { encodeIndices } from "../../lib/trainer/distro/index_encoding.ts";
@@ -98,7 +98,7 @@ export class SimulatedTrainer implements Trainer {
       data: this.weights.get(parameter.name)!,
     }));
     if (this.#optimizer.kind === "Distro") {
-      applyResults(data, request.results, request.lr, HYPER);
+      new ResultApplier(data, HYPER).apply(request.results, request.lr);
     } else if (request.results.some((result) => result.length > 0)) {
       throw new Error("AdamW got results to apply");
     }
@@ -106,7 +106,7 @@ export class SimulatedTrainer implements Trainer {
   }
 
   weightsFingerprint(): Promise<string> {
-    return Promise.resolve(weightsFingerprint([...this.weights.values()]));
+    return Promise.resolve(weightsFingerprint([...this.weights.values()])());
   }
 
   weightsSha256(): Promise<string> {

@@ -5,8 +5,8 @@ import { PsycheError } from "../../error.ts";
 import type { DistroResult } from "../trainer.ts";
 import { canShare, operand } from "../kernels/elementwise.ts";
 import { type KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
-import { readEntries, readResult } from "./entries.ts";
-import { type DistroHyper, distroLayout } from "./layout.ts";
+import { emptyEntries, type Entries, readEntries, readResult } from "./entries.ts";
+import { type DistroHyper, type DistroLayout, distroLayout } from "./layout.ts";
 
 /** A parameter as apply changes it, fp32 in row-major order. */
 export interface ParameterData {
@@ -42,43 +42,67 @@ export function checkResult(
   });
 }
 
-/**
- * `P -= lr * sign(decode(mean of all results))` for every parameter, in place.
- *
- * The same inputs give the same bits on every machine: `lr` is rounded once to fp32; the direction
- * is computed in the fixed f64 order of decode_reference.ts; sign(0) is 0 and leaves the element untouched;
- * the step is one fp32 subtraction. All results are checked before the first element changes.
- * No results change nothing.
- *
- * @param parameters in ascending byte order of names, as in the results
- * @param results accepted results in the order agreed by all clients
- * @throws PsycheError `DISTRO_RESULT_INVALID`; the parameters are unchanged then
- */
-export function applyResults(
-  parameters: readonly ParameterData[],
-  results: readonly DistroResult[],
-  lr: number,
-  hyper: DistroHyper,
-  threads: KernelThreads = soleThread(),
-): void {
-  if (results.length === 0) return;
-  for (const result of results) checkCount(parameters, result);
-  const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
-  const entries = results.map((result) => readResult(result, layouts));
-  const work = parameters.map(({ name, shape, data }, p) => {
-    const layout = layouts[p];
-    if (data.length !== layout.blocks * layout.totalk) {
+/** Applies rounds of results to the same parameters. */
+export class ResultApplier {
+  readonly #parameters: readonly ParameterData[];
+  readonly #layouts: readonly DistroLayout[];
+  readonly #threads: KernelThreads;
+  #slots: readonly Entries[] = [];
+  /** For all slots. */
+  #apply: (numbers: readonly number[]) => void = () => {};
+
+  /**
+   * @param parameters in ascending byte order of names, as in the results
+   * @throws PsycheError `DISTRO_SHAPE_INVALID`, `DISTRO_INPUT_INVALID`
+   */
+  constructor(
+    parameters: readonly ParameterData[],
+    hyper: DistroHyper,
+    threads: KernelThreads = soleThread(),
+  ) {
+    this.#parameters = parameters;
+    this.#threads = threads;
+    this.#layouts = parameters.map(({ name, shape, data }) => {
+      const layout = distroLayout(shape, hyper);
+      const wanted = layout.blocks * layout.totalk;
+      if (data.length === wanted) return layout;
       throw new PsycheError(
-        "DISTRO_RESULT_INVALID",
-        `Parameter ${name} holds ${data.length} elements, its shape [${shape}] says ${
-          layout.blocks * layout.totalk
-        }; load the model again.`,
+        "DISTRO_INPUT_INVALID",
+        `Parameter ${name} holds ${data.length} elements, its shape [${shape}] says ${wanted}; ` +
+          "load the model again.",
       );
-    }
-    return { layout, weights: operand(data) };
-  });
-  const alone = !canShare(work.map(({ weights }) => weights));
-  threads.run("applyBands", { parameters: work, results: entries, step: lr }, alone);
+    });
+  }
+
+  /**
+   * `P -= lr * sign(decode(mean of all results))` for every parameter, in place.
+   *
+   * The same inputs give the same bits on every machine: `lr` is rounded once to fp32; the direction
+   * is computed in the fixed order of decode_reference.ts; sign(0) is 0 and leaves the element untouched;
+   * the step is one fp32 subtraction. All results are checked before the first element changes.
+   * No results change nothing.
+   *
+   * @param results accepted results in the order agreed by all clients
+   * @throws PsycheError `DISTRO_RESULT_INVALID`; the parameters are unchanged then
+   */
+  apply(results: readonly DistroResult[], lr: number): void {
+    for (const result of results) checkCount(this.#parameters, result);
+    if (results.length > this.#slots.length) this.#prepare(results.length);
+    results.forEach((result, i) => readResult(result, this.#layouts, this.#slots[i]));
+    if (results.length > 0) this.#apply([lr, results.length]);
+  }
+
+  /** Room for so many results, with some to spare. */
+  #prepare(count: number): void {
+    const slots = 2 ** Math.ceil(Math.log2(count));
+    this.#slots = Array.from({ length: slots }, () => emptyEntries(this.#layouts));
+    const parameters = this.#parameters.map(({ data }, p) => ({
+      layout: this.#layouts[p],
+      weights: operand(data),
+    }));
+    const alone = !canShare(parameters.map(({ weights }) => weights));
+    this.#apply = this.#threads.loop("applyBands", { parameters, slots: this.#slots }, alone);
+  }
 }
 
 function checkCount(parameters: ReadonlyArray<unknown>, result: DistroResult): void {

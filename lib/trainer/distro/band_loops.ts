@@ -3,55 +3,53 @@
  * 3.3). A band is `h` rows of a matrix, or a whole vector: a contiguous part of a parameter.
  */
 import type { Operand } from "../kernels/kernel_space.ts";
-import { type Loop, pieceFinder } from "../kernels/loop.ts";
+import { type Loop, pieceFinder, type Pieces } from "../kernels/loop.ts";
 import { BlockKernels } from "./block_kernels.ts";
 import type { Entries } from "./entries.ts";
 import { type DistroLayout, entryCount } from "./layout.ts";
 
 export interface StepTask {
   parameters: readonly { layout: DistroLayout; residual: Operand; gradient: Operand }[];
-  /** What was sent in the round before. */
-  previous: readonly Entries[];
-  /** Gets what is kept. */
-  kept: Entries;
-  /** For each parameter 1 when a kept entry is NaN or infinite. */
+  /** Results of this client: one to be written, others to be subtracted. */
+  slots: readonly Entries[];
+  /** Gets for each parameter 1 when a kept entry is NaN or infinite. */
   broken: Uint8Array<SharedArrayBuffer>;
-  /** `compression_decay` */
-  decay: number;
-  /** Factor of the gradient. */
-  rate: number;
 }
 
 /**
  * `residual = (residual - decode(mean of previous)) * decay + rate * gradient`, then the entries of
- * largest magnitude of every transformed block.
+ * largest magnitude of every transformed block. Runs with the decay, the rate, the slot that gets what
+ * is kept and those of the previous results.
  */
-export const stepBands: Loop<StepTask> = (
-  { parameters, previous, kept, broken, ...numbers },
-  spaces,
-) =>
-  bands(parameters, ({ layout, residual, gradient }, { parameter, from, entry }) => {
+export const stepBands: Loop<StepTask> = ({ parameters, slots, broken }, spaces) =>
+  overBands(parameters, ({ layout, residual, gradient }, band, numbers) => {
+    const [decay, rate, kept, ...previous] = numbers;
+    const { from, entry, parameter } = band;
     const length = layout.h * layout.cols;
-    const operands = [residual, gradient];
-    spaces.visit(operands, { from, length, written: [0] }, (space, [residual, gradient]) => {
+    spaces.visit([residual, gradient], { from, length, written: [0] }, (space, addresses) => {
+      const [residual, gradient] = addresses;
       const kernels = BlockKernels.of(space, layout);
-      kernels.advance(residual, gradient, previous, entry, numbers);
-      if (!kernels.compress(residual, kept, entry)) broken[parameter] = 1;
+      const sent = previous.map((slot) => slots[slot]);
+      kernels.advance(residual, gradient, sent, entry, { decay, rate });
+      if (!kernels.compress(residual, slots[kept], entry)) broken[parameter] = 1;
     });
   });
 
 export interface ApplyTask {
   parameters: readonly { layout: DistroLayout; weights: Operand }[];
-  results: readonly Entries[];
-  step: number;
+  /** Room for results. */
+  slots: readonly Entries[];
 }
 
-/** `weights -= step * sign(decode(mean of results))` */
-export const applyBands: Loop<ApplyTask> = ({ parameters, results, step }, spaces) =>
-  bands(parameters, ({ layout, weights }, { from, entry }) => {
+/**
+ * `weights -= step * sign(decode(mean of results))`. Runs with the step and the number of results, which
+ * are in the first slots.
+ */
+export const applyBands: Loop<ApplyTask> = ({ parameters, slots }, spaces) =>
+  overBands(parameters, ({ layout, weights }, { from, entry }, [step, count]) => {
     const length = layout.h * layout.cols;
     spaces.visit([weights], { from, length, written: [0] }, (space, [weights]) => {
-      BlockKernels.of(space, layout).apply(weights, results, entry, step);
+      BlockKernels.of(space, layout).apply(weights, slots.slice(0, count), entry, step);
     });
   });
 
@@ -65,26 +63,28 @@ interface Band {
 }
 
 /** Every band of every parameter as a piece. */
-function bands<Parameter extends { layout: DistroLayout }>(
+function overBands<Parameter extends { layout: DistroLayout }>(
   parameters: readonly Parameter[],
-  each: (parameter: Parameter, band: Band) => void,
-) {
+  visit: (parameter: Parameter, band: Band, numbers: readonly number[]) => void,
+): Pieces {
   const counts = parameters.map(({ layout: { leading, rows, h } }) => leading * (rows / h));
   let entries = 0;
-  const starts = parameters.map(({ layout }) =>
-    (entries += entryCount(layout)) - entryCount(layout)
-  );
-  const find = pieceFinder(counts);
+  const starts = parameters.map(({ layout }) => {
+    const start = entries;
+    entries += entryCount(layout);
+    return start;
+  });
   return {
     count: counts.reduce((a, b) => a + b, 0),
-    run(piece: number) {
-      const [parameter, within] = find(piece);
-      const { h, w, cols, k } = parameters[parameter].layout;
-      each(parameters[parameter], {
-        parameter,
-        from: within * h * cols,
-        entry: starts[parameter] + within * (cols / w) * k,
-      });
+    begin(numbers) {
+      const find = pieceFinder(counts);
+      return (piece) => {
+        const [parameter, within] = find(piece);
+        const { h, w, cols, k } = parameters[parameter].layout;
+        const from = within * h * cols;
+        const entry = starts[parameter] + within * (cols / w) * k;
+        visit(parameters[parameter], { parameter, from, entry }, numbers);
+      };
     },
   };
 }

@@ -5,7 +5,7 @@
 import { KernelThreads } from "../kernels/kernel_threads.ts";
 import { ModelMemory } from "../kernels/model_memory.ts";
 import type { DistroResult } from "../trainer.ts";
-import { applyResults } from "./apply.ts";
+import { ResultApplier } from "./apply.ts";
 import { byParameter, type Entries, writeEntries } from "./entries.ts";
 import { distroLayout } from "./layout.ts";
 import { Residuals } from "./residuals.ts";
@@ -21,17 +21,25 @@ const parameters = shapes.map((shape, p) => ({
 const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
 const threads = new KernelThreads(navigator.hardwareConcurrency);
 const memory = new ModelMemory(threads);
-const arrays = parameters.map(({ data }) => memory.take(data.length, 3));
+const arrays = parameters.map(({ data }) => memory.take(data.length, 4));
 const placed = parameters.map(({ name, shape }, p) => ({ name, shape, data: arrays[p][0] }));
 const residuals = new Residuals(
-  parameters.map(({ name }, p) => ({ name, layout: layouts[p], residual: arrays[p][1] })),
+  arrays.map(([weights, residual, ahead], p) => ({
+    name: parameters[p].name,
+    layout: layouts[p],
+    weights,
+    residual,
+    ahead,
+  })),
   threads,
 );
-const gradients = arrays.map(([, , data]) => data);
+const gradients = arrays.map(([, , , data]) => data);
 for (const data of gradients) data.forEach((_, i) => data[i] = Math.sin(i * i));
 
 function step(previous: Entries[]): Entries {
-  return residuals.step({ gradients, previous, decay: 0.999, rate: 1e-4 });
+  const entries = residuals.step({ gradients, previous, decay: 0.999, rate: 1e-4 });
+  residuals.release(entries);
+  return entries;
 }
 
 const own = step([]);
@@ -43,6 +51,8 @@ Deno.bench("residuals and compression", () => {
   step([own]);
 });
 
+const applier = new ResultApplier(placed, hyper, threads);
+
 Deno.bench("apply three results", () => {
-  applyResults(placed, results, 1e-3, hyper, threads);
+  applier.apply(results, 1e-3);
 });

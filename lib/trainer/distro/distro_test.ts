@@ -9,19 +9,27 @@ import type { DistroResult, SparseParameter } from "../trainer.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
 import { ModelMemory } from "../kernels/model_memory.ts";
-import { applyResults, checkResult } from "./apply.ts";
+import { checkResult, ResultApplier } from "./apply.ts";
 import { dctBasis } from "./basis.ts";
 import { decodeBlocks, decodeInto } from "./decode_reference.ts";
 import { byParameter, type Entries, readEntries, writeEntries } from "./entries.ts";
 import { encodeIndices } from "./index_encoding.ts";
 import { type DistroHyper, type DistroLayout, distroLayout } from "./layout.ts";
-import { Residuals } from "./residuals.ts";
+import { type ResidualParameter, Residuals } from "./residuals.ts";
 import { encodeFloats, encodeSigns } from "./value_encoding.ts";
+
+/** A parameter alone, all zeros but what is given. */
+function parameter(
+  layout: DistroLayout,
+  given: Partial<ResidualParameter> = {},
+): ResidualParameter {
+  const zeros = () => new Float32Array(layout.blocks * layout.totalk);
+  return { name: "w", layout, weights: zeros(), residual: zeros(), ahead: zeros(), ...given };
+}
 
 /** What is kept of a residual: that of a step that adds it to nothing. */
 function compress(layout: DistroLayout, residual: Float32Array): Entries {
-  const start = new Float32Array(layout.blocks * layout.totalk);
-  const residuals = new Residuals([{ name: "w", layout, residual: start }]);
+  const residuals = new Residuals([parameter(layout)]);
   const { indices, values } = residuals.step({
     gradients: [residual],
     previous: [],
@@ -285,18 +293,23 @@ Deno.test("kernels decode with the same bits as the reference", () => {
         }
       });
       const moved = weights.map((value, i) => value - Math.fround(lr) * signs[i]);
-      applyResults([{ name: "w", shape, data: weights }], sparse.map((s) => [s]), lr, {
-        chunk,
-        topk,
-      });
+      const own = [{ name: "w", shape, data: weights }];
+      new ResultApplier(own, { chunk, topk }).apply(sparse.map((s) => [s]), lr);
       assert.deepEqual(weights, moved);
 
       const { fround } = Math;
       const stepped = residual.map((value, i) => (value - dense[i]) * .9 + .2 * gradient[i]);
       const data = residual.slice();
-      const residuals = new Residuals([{ name: "w", layout, residual: data }]);
+      const residuals = new Residuals([parameter(layout, { residual: data })]);
       const step = { gradients: [gradient], decay: .9, rate: .2 };
-      const kept = residuals.step({ ...step, previous: results });
+      // What was sent before came from here: it gets the results under test.
+      const sent = results.map(() => residuals.step({ ...step, previous: [] }));
+      sent.forEach(({ indices, values }, i) => {
+        indices.set(results[i].indices);
+        values.set(results[i].values);
+      });
+      data.set(residual);
+      const kept = residuals.step({ ...step, previous: sent });
       close(data, [...stepped], 1e-5);
       const again = compress(layout, data);
       assert.deepEqual(kept.indices, again.indices);
@@ -324,7 +337,10 @@ Deno.test("more entries of a block than go over at once", () => {
   const dense = new Float32Array(4096);
   const sparse = results.map((entries) => writeEntries(entries, layout, false));
   decodeInto(dense, sparse, layout);
-  applyResults([{ name: "w", shape, data }], sparse.map((s) => [s]), 1, { chunk: 64, topk: 4096 });
+  new ResultApplier([{ name: "w", shape, data }], { chunk: 64, topk: 4096 }).apply(
+    sparse.map((s) => [s]),
+    1,
+  );
   assert.deepEqual(data, dense.map((value) => 0 - Math.sign(value)));
 });
 
@@ -350,7 +366,7 @@ Deno.test("apply moves by the sign, leaves zeros alone and rounds the rate once"
   });
   const run = (...values: number[]) => {
     const parameter = { name: "p", shape: [1], data: Float32Array.of(1) };
-    applyResults([parameter], values.map((value) => [sparse(value)]), .1, hyper);
+    new ResultApplier([parameter], hyper).apply(values.map((value) => [sparse(value)]), .1);
     return parameter.data[0];
   };
   assert.equal(run(3), Math.fround(1 - Math.fround(.1)));
@@ -396,7 +412,10 @@ Deno.test("applying known results gives the same bits on every machine", () => {
     ),
   }));
   for (let round = 1; round <= 3; round++) {
-    applyResults(parameters, syntheticResults(shapes, hyper, 2 + round), .003 / round, hyper);
+    new ResultApplier(parameters, hyper).apply(
+      syntheticResults(shapes, hyper, 2 + round),
+      .003 / round,
+    );
   }
   const hash = createHash("sha256");
   for (const { data } of parameters) hash.update(new Uint8Array(data.buffer));
@@ -431,7 +450,7 @@ Deno.test("results that do not fit are refused and change nothing", () => {
   for (const result of bad) {
     assert.throws(() => checkResult([parameter], result, hyper), { code: "DISTRO_RESULT_INVALID" });
     assert.throws(
-      () => applyResults([parameter], [[good], result], .1, hyper),
+      () => new ResultApplier([parameter], hyper).apply([[good], result], .1),
       { code: "DISTRO_RESULT_INVALID" },
     );
   }
@@ -452,7 +471,7 @@ Deno.test("hostile results never do anything but be refused or applied", () => {
     fc.property(fc.array(sparse, { maxLength: 2 }), (result) => {
       const parameter = { name: "w", shape: [4, 6], data: matrix((r, c) => r + c) };
       try {
-        applyResults([parameter], [result], .1, hyper);
+        new ResultApplier([parameter], hyper).apply([result], .1);
       } catch (error) {
         assert.equal((error as { code?: string }).code, "DISTRO_RESULT_INVALID");
       }
@@ -474,9 +493,10 @@ Deno.test("residuals that are not finite or of a wrong size are refused", () => 
   const wrong = { code: "DISTRO_INPUT_INVALID" };
   const [short, right] = [new Float32Array(23), new Float32Array(24)];
   assert.throws(() => compress(layout, short), wrong);
-  const residuals = new Residuals([{ name: "w", layout, residual: right }]);
-  assert.throws(() => residuals.lookAhead([short], [right], 1), wrong);
-  assert.throws(() => residuals.lookAhead([right], [short], 1), wrong);
+  for (const given of [{ residual: short }, { weights: short }, { ahead: short }]) {
+    assert.throws(() => new Residuals([parameter(layout, given)]), wrong);
+  }
+  assert.throws(() => new ResultApplier([{ name: "w", shape: [4, 6], data: short }], hyper), wrong);
 });
 
 Deno.test("parameters do not touch each other, whatever the threads and wherever they lie", async () => {
@@ -490,7 +510,7 @@ Deno.test("parameters do not touch each other, whatever the threads and wherever
   const gradients = arrays(0);
   const numbers = { gradients, decay: .9, rate: .5 };
 
-  /** Two steps, a look ahead and an apply of both; everything that comes of it. */
+  /** Steps, a look ahead and some applies; everything that comes of it. */
   function run(
     parameters: number[],
     threads: KernelThreads,
@@ -498,20 +518,35 @@ Deno.test("parameters do not touch each other, whatever the threads and wherever
   ) {
     const of = <T>(all: readonly T[]) => parameters.map((p) => all[p]);
     const [own, weights] = [of(gradients).map(place), of(arrays(1)).map(place)];
-    const residual = own.map((data) => place(new Float32Array(data.length)));
+    const zeros = () => own.map((data) => place(new Float32Array(data.length)));
+    const [residual, ahead] = [zeros(), zeros()];
     const residuals = new Residuals(
-      parameters.map((p, i) => ({ name: `${p}`, layout: layouts[p], residual: residual[i] })),
+      parameters.map((p, i) => ({
+        name: `${p}`,
+        layout: layouts[p],
+        weights: weights[i],
+        residual: residual[i],
+        ahead: ahead[i],
+      })),
       threads,
     );
-    const first = residuals.step({ ...numbers, gradients: own, previous: [] });
-    const second = residuals.step({ ...numbers, gradients: own, previous: [first] });
-    const ahead = own.map((data) => place(new Float32Array(data.length)));
-    residuals.lookAhead(ahead, weights, .1);
-    const sent = [first, second].map((entries) =>
-      byParameter(entries, of(layouts)).map((kept, i) => writeEntries(kept, of(layouts)[i], true))
-    );
+    const step = { ...numbers, gradients: own };
+    const results: Entries[] = [];
+    const sent: DistroResult[] = [];
+    // More than there are slots at first, and then one that was given back.
+    for (let n = 0; n < 9; n++) {
+      if (n === 5) residuals.release(results[3]);
+      results.push(residuals.step({ ...step, previous: results.slice(n - 2, n) }));
+      sent.push(
+        byParameter(results[n], of(layouts))
+          .map((kept, i) => writeEntries(kept, of(layouts)[i], n % 2 === 0)),
+      );
+    }
+    assert.equal(new Set(results).size, 8);
+    residuals.lookAhead(.1);
     const named = parameters.map((p, i) => ({ name: `${p}`, shape: shapes[p], data: weights[i] }));
-    applyResults(named, sent, .01, hyper, threads);
+    const applier = new ResultApplier(named, hyper, threads);
+    for (const count of [2, 1, 9]) applier.apply(sent.slice(0, count), .01);
     return parameters.map((_, i) => ({
       sent: sent.map((result) => result[i]),
       arrays: [residual, ahead, weights].map((all) => all[i].slice()),

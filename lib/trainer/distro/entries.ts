@@ -39,16 +39,21 @@ export function byParameter(
 /**
  * Expands and checks a whole result, one parameter for each layout.
  *
+ * @param into gets it; may be changed in part when the result is refused
  * @throws PsycheError `DISTRO_RESULT_INVALID`, see {@linkcode readEntries}
  */
-export function readResult(result: DistroResult, layouts: readonly DistroLayout[]): Entries {
-  const all = emptyEntries(layouts);
-  byParameter(all, layouts).forEach((entries, p) => {
-    const { indices, values } = readEntries(result[p], layouts[p]);
-    entries.indices.set(indices);
-    entries.values.set(values);
+export function readResult(
+  result: DistroResult,
+  layouts: readonly DistroLayout[],
+  into: Entries,
+): void {
+  let at = 0;
+  layouts.forEach((layout, p) => {
+    const { indices, values } = readEntries(result[p], layout);
+    into.indices.set(indices, at);
+    into.values.set(values, at);
+    at += entryCount(layout);
   });
-  return all;
 }
 
 /**

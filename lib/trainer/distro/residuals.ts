@@ -8,16 +8,20 @@ import { type KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
 import { emptyEntries, type Entries } from "./entries.ts";
 import type { DistroLayout } from "./layout.ts";
 
-/** A parameter with its residual, zeros at first, fp32 and as long as the parameter. */
+/** A parameter with what belongs to it, all fp32 and as long as it is. */
 export interface ResidualParameter {
   name: string;
   layout: DistroLayout;
+  weights: Float32Array;
+  /** Zeros at first. */
   residual: Float32Array;
+  /** Gets the weights at which gradients are to be taken. */
+  ahead: Float32Array;
 }
 
 /** One step of all parameters. */
 export interface ResidualStep {
-  /** In the order of the parameters. */
+  /** In the order of the parameters; the same list for the same arrays saves preparing for them again. */
   gradients: readonly Float32Array[];
   /** What was sent in the round before, subtracted first; may be empty. */
   previous: readonly Entries[];
@@ -30,6 +34,13 @@ export interface ResidualStep {
 export class Residuals {
   readonly #parameters: readonly ResidualParameter[];
   readonly #threads: KernelThreads;
+  readonly #lookAhead: (numbers: readonly number[]) => void;
+  readonly #broken: Uint8Array<SharedArrayBuffer>;
+  /** Results that were handed out, and those that came back. */
+  readonly #slots: Entries[] = [];
+  readonly #free = new Set<number>();
+  /** By the list of gradients. */
+  #steps = new WeakMap<readonly Float32Array[], (numbers: readonly number[]) => void>();
 
   constructor(
     parameters: readonly ResidualParameter[],
@@ -37,22 +48,19 @@ export class Residuals {
   ) {
     this.#parameters = parameters;
     this.#threads = threads;
+    this.#broken = new Uint8Array(new SharedArrayBuffer(parameters.length));
+    const arrays = parameters.map(({ ahead, weights, residual }) => [ahead, weights, residual]);
+    arrays.forEach((own, p) => this.#checkLengths(own, p));
+    this.#lookAhead = elementwise("lookAhead", arrays, threads);
   }
 
   reset(): void {
     for (const { residual } of this.#parameters) residual.fill(0);
   }
 
-  /**
-   * `out = weights - rate * sign(residual)` in fp32 for every parameter; sign(0) is 0.
-   *
-   * @throws PsycheError `DISTRO_INPUT_INVALID` for arrays of a wrong size
-   */
-  lookAhead(out: readonly Float32Array[], weights: readonly Float32Array[], rate: number): void {
-    this.#checkLengths(out);
-    this.#checkLengths(weights);
-    const arrays = this.#parameters.map(({ residual }, p) => [out[p], weights[p], residual]);
-    elementwise("lookAhead", arrays, [rate], this.#threads);
+  /** `ahead = weights - rate * sign(residual)` in fp32 for every parameter; sign(0) is 0. */
+  lookAhead(rate: number): void {
+    this.#lookAhead([rate]);
   }
 
   /**
@@ -60,22 +68,22 @@ export class Residuals {
    * the `k` entries of largest magnitude of every transformed block, by descending magnitude, the lower
    * index first among equals.
    *
+   * @returns entries to be given back by {@linkcode release}
    * @throws PsycheError `DISTRO_INPUT_INVALID` for gradients of a wrong size, `DISTRO_NOT_FINITE` when
    * a kept entry is NaN or infinite; the residuals have changed then
    */
-  step({ gradients, ...rest }: ResidualStep): Entries {
-    this.#checkLengths(gradients);
-    const parameters = this.#parameters.map(({ layout, residual }, p) => ({
-      layout,
-      residual: operand(residual),
-      gradient: operand(gradients[p]),
-    }));
-    const operands = parameters.flatMap(({ residual, gradient }) => [residual, gradient]);
-    const kept = emptyEntries(this.#parameters.map(({ layout }) => layout));
-    const broken = new Uint8Array(new SharedArrayBuffer(parameters.length));
-    this.#threads.run("stepBands", { parameters, kept, broken, ...rest }, !canShare(operands));
-    const first = broken.indexOf(1);
-    if (first < 0) return kept;
+  step({ gradients, previous, decay, rate }: ResidualStep): Entries {
+    gradients.forEach((gradient, p) => this.#checkLengths([gradient], p));
+    if (this.#free.size === 0) this.#grow();
+    const [kept] = this.#free;
+    const sent = previous.map((entries) => this.#slots.indexOf(entries));
+    this.#broken.fill(0);
+    this.#prepared(gradients)([decay, rate, kept, ...sent]);
+    const first = this.#broken.indexOf(1);
+    if (first < 0) {
+      this.#free.delete(kept);
+      return this.#slots[kept];
+    }
     throw new PsycheError(
       "DISTRO_NOT_FINITE",
       `The residual of ${this.#parameters[first].name} is not finite; ` +
@@ -83,15 +91,44 @@ export class Residuals {
     );
   }
 
-  #checkLengths(arrays: readonly Float32Array[]): void {
-    this.#parameters.forEach(({ name, residual }, p) => {
-      const { length } = arrays[p];
-      if (length === residual.length) return;
-      throw new PsycheError(
-        "DISTRO_INPUT_INVALID",
-        `An array for ${name} has ${length} elements, ${residual.length} are needed; ` +
-          "pass the parameter this layout was made for.",
-      );
-    });
+  /** Takes back entries that nobody needs any more. */
+  release(entries: Entries): void {
+    this.#free.add(this.#slots.indexOf(entries));
+  }
+
+  #prepared(gradients: readonly Float32Array[]): (numbers: readonly number[]) => void {
+    const found = this.#steps.get(gradients);
+    if (found !== undefined) return found;
+    const parameters = this.#parameters.map(({ layout, residual }, p) => ({
+      layout,
+      residual: operand(residual),
+      gradient: operand(gradients[p]),
+    }));
+    const operands = parameters.flatMap(({ residual, gradient }) => [residual, gradient]);
+    const task = { parameters, slots: [...this.#slots], broken: this.#broken };
+    const step = this.#threads.loop("stepBands", task, !canShare(operands));
+    this.#steps.set(gradients, step);
+    return step;
+  }
+
+  /** Twice the slots, of which threads have to be told. */
+  #grow(): void {
+    const layouts = this.#parameters.map(({ layout }) => layout);
+    for (let more = Math.max(4, this.#slots.length); more > 0; more--) {
+      this.#free.add(this.#slots.push(emptyEntries(layouts)) - 1);
+    }
+    this.#steps = new WeakMap();
+  }
+
+  #checkLengths(arrays: readonly Float32Array[], p: number): void {
+    const { name, layout } = this.#parameters[p];
+    const wanted = layout.blocks * layout.totalk;
+    const wrong = arrays.find(({ length }) => length !== wanted);
+    if (wrong === undefined) return;
+    throw new PsycheError(
+      "DISTRO_INPUT_INVALID",
+      `An array for ${name} has ${wrong.length} elements, ${wanted} are needed; ` +
+        "pass the parameter this layout was made for.",
+    );
   }
 }

@@ -1,7 +1,7 @@
 /** Loops that look at every element of many arrays once. */
 import type { Operand } from "./kernel_space.ts";
 import type { Kernels } from "./kernels.ts";
-import { type Loop, pieceFinder } from "./loop.ts";
+import { type Loop, pieceFinder, type Pieces } from "./loop.ts";
 
 /** Elements of a piece: few enough for the cache, and a multiple of 16, which the fingerprint needs. */
 const PIECE = 16_384;
@@ -46,37 +46,16 @@ export interface ElementwiseTask {
   kernel: keyof typeof KERNELS;
   /** For each array of the model, the operands: all of one length. */
   arrays: readonly (readonly Operand[])[];
-  numbers: readonly number[];
 }
 
-/** How many pieces an array has. */
-export function pieceCount({ length }: { length: number }): number {
-  return Math.ceil(length / PIECE);
-}
-
-/** Where a piece lies in its array. */
-function stretch(piece: number, { length }: Operand): { from: number; length: number } {
-  const from = piece * PIECE;
-  return { from, length: Math.min(PIECE, length - from) };
-}
-
-export const elementwise: Loop<ElementwiseTask> = ({ kernel, arrays, numbers }, spaces) => {
+/** Runs with the numbers of its kernel. */
+export const elementwise: Loop<ElementwiseTask> = ({ kernel, arrays }, spaces) => {
   const { written, call }: Elementwise = KERNELS[kernel];
-  const counts = arrays.map(([first]) => pieceCount(first));
-  const find = pieceFinder(counts);
-  return {
-    count: counts.reduce((a, b) => a + b, 0),
-    run(piece) {
-      const [array, within] = find(piece);
-      const operands = arrays[array];
-      const part = stretch(within, operands[0]);
-      spaces.visit(
-        operands,
-        { ...part, written },
-        ({ kernels }, addresses) => call(kernels, addresses, part.length, numbers),
-      );
-    },
-  };
+  return overPieces(arrays, (operands, _, part, numbers) => {
+    spaces.visit(operands, { ...part, written }, ({ kernels }, addresses) => {
+      call(kernels, addresses, part.length, numbers);
+    });
+  });
 };
 
 export interface SumOfSquaresTask {
@@ -85,19 +64,12 @@ export interface SumOfSquaresTask {
   sums: Float64Array<SharedArrayBuffer>;
 }
 
-export const sumOfSquares: Loop<SumOfSquaresTask> = ({ arrays, sums }, spaces) => {
-  const find = pieceFinder(arrays.map(pieceCount));
-  return {
-    count: sums.length,
-    run(piece) {
-      const [array, within] = find(piece);
-      const part = stretch(within, arrays[array]);
-      spaces.visit([arrays[array]], { ...part, written: [] }, ({ kernels }, [data]) => {
-        sums[piece] = kernels.sum_of_squares(data, part.length);
-      });
-    },
-  };
-};
+export const sumOfSquares: Loop<SumOfSquaresTask> = ({ arrays, sums }, spaces) =>
+  overPieces(arrays.map((array) => [array]), (operands, piece, part) => {
+    spaces.visit(operands, { ...part, written: [] }, ({ kernels }, [data]) => {
+      sums[piece] = kernels.sum_of_squares(data, part.length);
+    });
+  });
 
 export interface FingerprintTask {
   arrays: readonly Operand[];
@@ -105,20 +77,43 @@ export interface FingerprintTask {
   lanes: Uint32Array<SharedArrayBuffer>;
 }
 
-export const fingerprint: Loop<FingerprintTask> = ({ arrays, lanes }, spaces) => {
-  const find = pieceFinder(arrays.map(pieceCount));
-  return {
-    count: lanes.length / LANES,
-    run(piece) {
-      const [array, within] = find(piece);
-      const space = spaces.of(arrays[array]);
+export const fingerprint: Loop<FingerprintTask> = ({ arrays, lanes }, spaces) =>
+  overPieces(arrays.map((array) => [array]), (operands, piece, part) => {
+    spaces.visit(operands, { ...part, written: [] }, (space, [data]) => {
       const state = space.once("fingerprint", ({ memory }) => memory.take(Uint32Array, LANES));
       for (let lane = 0; lane < LANES; lane++) state[lane] = lane + 1;
-      const part = stretch(within, arrays[array]);
-      spaces.visit([arrays[array]], { ...part, written: [] }, ({ kernels }, [data]) => {
-        kernels.fingerprint(state.byteOffset, data, part.length);
-      });
+      space.kernels.fingerprint(state.byteOffset, data, part.length);
       lanes.set(state, piece * LANES);
+    });
+  });
+
+/** How many pieces an array has. */
+export function pieceCount({ length }: { length: number }): number {
+  return Math.ceil(length / PIECE);
+}
+
+/** Visits every piece of every array; `part` says where it lies in its array. */
+function overPieces(
+  arrays: readonly (readonly Operand[])[],
+  visit: (
+    operands: readonly Operand[],
+    piece: number,
+    part: { from: number; length: number },
+    numbers: readonly number[],
+  ) => void,
+): Pieces {
+  const counts = arrays.map(([first]) => pieceCount(first));
+  return {
+    count: counts.reduce((a, b) => a + b, 0),
+    begin(numbers) {
+      const find = pieceFinder(counts);
+      return (piece) => {
+        const [array, within] = find(piece);
+        const operands = arrays[array];
+        const from = within * PIECE;
+        const length = Math.min(PIECE, operands[0].length - from);
+        visit(operands, piece, { from, length }, numbers);
+      };
     },
   };
-};
+}

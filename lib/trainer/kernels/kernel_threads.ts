@@ -2,28 +2,20 @@
 import { PsycheError } from "../../error.ts";
 import type { KernelMemory, MemoryParts } from "./kernel_memory.ts";
 import { KernelSpaces } from "./kernel_space.ts";
+import { type ControlParts, LoopControl, MOST_NUMBERS, MOST_PIECES } from "./loop_control.ts";
 import { type LoopName, loops, type TaskOf } from "./loops.ts";
 
-/** A loop that a thread is to help with. */
-export interface SharedWork<Name extends LoopName = LoopName> {
-  name: Name;
-  task: TaskOf<Name>;
-  /** The next piece that nobody has begun, and how many are done. */
-  progress: Int32Array<SharedArrayBuffer>;
-}
-
-/** What the worker of a thread is told; the first message comes alone, see `kernel_worker.ts`. */
-export type ThreadMessage = { memory: MemoryParts } | { work: SharedWork } | "end";
+/** What the worker of a thread is told, in this order of dependence; see `kernel_worker.ts`. */
+export type ThreadMessage =
+  | { memory: MemoryParts }
+  | { loop: number; name: LoopName; task: unknown }
+  | "end";
 
 /** Handed to a worker when it begins. */
 export interface ThreadStart {
   port: MessagePort;
-  /** Raised by one with every message. */
-  messages: Int32Array<SharedArrayBuffer>;
+  control: ControlParts;
 }
-
-export const NEXT = 0;
-export const DONE = 1;
 
 /** The loops wait for memory more than for arithmetic: more threads than this gain nothing. */
 const MOST_THREADS = 8;
@@ -32,8 +24,9 @@ const LIMIT_MILLISECONDS = 60_000;
 
 export class KernelThreads {
   readonly #spaces = new KernelSpaces();
+  readonly #control = new LoopControl();
   readonly #helpers: { worker: Worker; port: MessagePort }[];
-  readonly #messages = new Int32Array(new SharedArrayBuffer(4));
+  #loops = 0;
 
   /** @param count of threads with the calling one, whose helpers get ready in the background */
   constructor(count: number) {
@@ -47,23 +40,41 @@ export class KernelThreads {
   }
 
   /**
-   * Carries out a loop and returns when all of it is done. Threads that are busy with something else
-   * are not waited for.
+   * Tells all threads of a loop. The function returned runs it with the numbers that it wants, and comes
+   * back when all is done. Threads that are busy with something else are not waited for.
    *
-   * @throws PsycheError `KERNEL_THREAD_LOST` when a thread does not end its piece
+   * @param alone when other threads cannot see what it works on
+   * @throws PsycheError that function: `KERNEL_THREAD_LOST` when a piece fails or does not end
    */
-  run<Name extends LoopName>(name: Name, task: TaskOf<Name>, alone = false): void {
-    const progress = new Int32Array(new SharedArrayBuffer(8));
-    if (!alone) this.#tell({ work: { name, task, progress } });
-    const count = workOn(this.#spaces, { name, task, progress });
-    for (let done; (done = Atomics.load(progress, DONE)) < count;) {
-      if (Atomics.wait(progress, DONE, done, LIMIT_MILLISECONDS) !== "timed-out") continue;
+  loop<Name extends LoopName>(
+    name: Name,
+    task: TaskOf<Name>,
+    alone: boolean,
+  ): (numbers?: readonly number[]) => void {
+    const pieces = loops[name](task, this.#spaces);
+    const loop = this.#loops++;
+    const runAlone = (numbers: readonly number[] = []) => {
+      const run = pieces.begin(numbers);
+      for (let piece = 0; piece < pieces.count; piece++) run(piece);
+    };
+    if (alone || this.#helpers.length === 0 || pieces.count > MOST_PIECES) return runAlone;
+    this.#tell({ loop, name, task });
+    return (numbers = []) => {
+      if (numbers.length > MOST_NUMBERS) return runAlone(numbers);
+      this.#control.open(loop, numbers);
+      let isWell = false;
+      try {
+        this.#control.work(() => pieces);
+      } finally {
+        isWell = this.#control.close(LIMIT_MILLISECONDS);
+      }
+      if (isWell) return;
       throw new PsycheError(
         "KERNEL_THREAD_LOST",
-        `A thread did not end its piece of ${name} within ${LIMIT_MILLISECONDS / 1000} s; ` +
-          "start again from the last checkpoint, with --threads 1 if it happens again.",
+        `A thread failed in its part of ${name}; start again from the last checkpoint, ` +
+          "with --threads 1 if it happens again.",
       );
-    }
+    };
   }
 
   close(): void {
@@ -74,15 +85,14 @@ export class KernelThreads {
   #start(): { worker: Worker; port: MessagePort } {
     const { port1, port2 } = new MessageChannel();
     const worker = new Worker(new URL("./kernel_worker.ts", import.meta.url), { type: "module" });
-    const start: ThreadStart = { port: port2, messages: this.#messages };
+    const start: ThreadStart = { port: port2, control: this.#control.parts };
     worker.postMessage(start, [port2]);
     return { worker, port: port1 };
   }
 
   #tell(message: ThreadMessage): void {
     for (const { port } of this.#helpers) port.postMessage(message);
-    Atomics.add(this.#messages, 0, 1);
-    Atomics.notify(this.#messages, 0);
+    this.#control.wake();
   }
 }
 
@@ -91,18 +101,4 @@ let sole: KernelThreads | undefined;
 /** The calling thread without any helper, for loops over ordinary arrays. */
 export function soleThread(): KernelThreads {
   return sole ??= new KernelThreads(1);
-}
-
-/** Takes pieces until none is left. Returns how many there are. */
-export function workOn<Name extends LoopName>(
-  spaces: KernelSpaces,
-  { name, task, progress }: SharedWork<Name>,
-): number {
-  const { count, run } = loops[name](task, spaces);
-  for (let piece; (piece = Atomics.add(progress, NEXT, 1)) < count;) {
-    run(piece);
-    Atomics.add(progress, DONE, 1);
-    Atomics.notify(progress, DONE);
-  }
-  return count;
 }

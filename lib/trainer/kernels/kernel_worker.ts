@@ -1,11 +1,14 @@
 /**
- * A thread that helps with loops. It sleeps until it is told something: a worker that waits for events
- * would wake up some ten times as slowly.
+ * A thread that helps with loops. It sleeps until it is woken: a worker that waits for events would
+ * begin some ten times later.
  */
 import { receiveMessageOnPort } from "node:worker_threads";
 import { KernelMemory } from "./kernel_memory.ts";
 import { KernelSpaces } from "./kernel_space.ts";
-import { type ThreadMessage, type ThreadStart, workOn } from "./kernel_threads.ts";
+import type { ThreadMessage, ThreadStart } from "./kernel_threads.ts";
+import type { Loop, Pieces } from "./loop.ts";
+import { LoopControl } from "./loop_control.ts";
+import { loops } from "./loops.ts";
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<ThreadStart>) => void) | null;
@@ -14,20 +17,33 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 
-scope.onmessage = ({ data: { port, messages } }) => {
+scope.onmessage = ({ data: { port, control: parts } }) => {
+  const control = new LoopControl(parts);
   const spaces = new KernelSpaces();
+  const known = new Map<number, Pieces>();
+
+  /** Returns whether it was the last message. */
+  function take(message: ThreadMessage): boolean {
+    if (message === "end") return true;
+    if ("memory" in message) spaces.add(new KernelMemory(message.memory));
+    else {
+      // Name and task come from one typed call on the other side.
+      const loop = loops[message.name] as Loop<unknown>;
+      known.set(message.loop, loop(message.task, spaces));
+    }
+    return false;
+  }
+
   for (;;) {
-    const seen = Atomics.load(messages, 0);
+    const { wakes } = control;
     // deno-lint-ignore no-explicit-any -- the two kinds of ports are one, their types are not
     const received = receiveMessageOnPort(port as any);
-    if (received === undefined) {
-      Atomics.wait(messages, 0, seen);
+    if (received !== undefined) {
+      if (take(received.message)) break;
       continue;
     }
-    const message: ThreadMessage = received.message;
-    if (message === "end") break;
-    if ("memory" in message) spaces.add(new KernelMemory(message.memory));
-    else workOn(spaces, message.work);
+    control.work((loop) => known.get(loop));
+    control.sleep(wakes);
   }
   scope.close();
 };

@@ -4,13 +4,14 @@ import type { KernelSpaces } from "./kernel_space.ts";
 /** One loop as one thread sees it. */
 export interface Pieces {
   count: number;
-  /** Carries out one piece. A thread gets its pieces in ascending order. */
-  run(piece: number): void;
+  /** Begins a run with its numbers; what it returns carries out one piece. Pieces come in ascending order. */
+  begin(numbers: readonly number[]): (piece: number) => void;
 }
 
 /**
- * A loop over `task`, which is told to all threads: results go to arrays in shared memory that the task
- * names, each piece to a place of its own, so that they do not depend on who did what.
+ * A loop over what `task` names, which all threads are told once. What differs from run to run goes into
+ * the numbers. Results go to arrays in shared memory, each piece's to a place of its own, so that they
+ * do not depend on who did what.
  */
 export type Loop<Task> = (task: Task, spaces: KernelSpaces) => Pieces;
 
