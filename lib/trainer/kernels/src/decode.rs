@@ -152,31 +152,36 @@ pub unsafe fn decode(
             l += TILE;
         }
     }
+    let rows = |j: usize| [data.add(j * cols), data.add((space.h - 1 - j) * cols)];
     for j in 0..half(space.h) {
-        let (top, below) = (data.add(j * cols), data.add((space.h - 1 - j) * cols));
-        unfold(space, j, top, below, &change);
+        unfold(space, j, rows(j), &change);
+    }
+    if space.w % 8 != 0 {
+        for j in 0..half(space.h) {
+            unfold_rest(space, j, rows(j), &change);
+        }
     }
 }
 
-/// Row `j` of the quarters gives a row from above, at `top`, and one from below. The middle row of an odd
-/// height is its own mirror image, and so is the middle column of an odd width.
+/// Row `j` of the quarters gives a row from above, at `top`, and one from below; the middle row of an odd
+/// height is its own mirror image. Only whole vectors.
 #[inline(always)]
 unsafe fn unfold(
     space: &Workspace,
     j: usize,
-    top: *mut f32,
-    below: *mut f32,
+    [top, below]: [*mut f32; 2],
     change: &impl Fn(v128, v128) -> v128,
 ) {
     let w = space.w;
     let quarters = space.quarters.add(4 * j * space.width) as *const f32;
     let mut l = 0;
     while 2 * (l + 4) <= w {
+        let mirrored = w - 4 - l;
         let places = [
             top.add(l),
-            top.add(w - 4 - l),
+            top.add(mirrored),
             below.add(l),
-            below.add(w - 4 - l),
+            below.add(mirrored),
         ];
         // All are loaded before the first is stored: at some widths a load would wait for the store.
         let before = places.map(|at| load(at));
@@ -189,30 +194,39 @@ unsafe fn unfold(
         }
         l += 4;
     }
-    // What is left of the last vector.
-    while l < half(w) {
-        let places = [
-            top.add(l),
-            top.add(w - 1 - l),
-            below.add(l),
-            below.add(w - 1 - l),
-        ];
-        let blocks = corners(quarters.add(4 * (l & !3))).map(|block| lane(block, l % 4));
-        for i in 0..4 {
-            if (i % 2 == 0 || places[1] != places[0]) && (i < 2 || below != top) {
-                let before = f32x4_splat(*places[i]);
-                *places[i] = f32x4_extract_lane::<0>(change(before, f32x4_splat(blocks[i])));
-            }
-        }
-        l += 1;
-    }
 }
 
-#[inline(always)]
-unsafe fn lane(x: v128, i: usize) -> f32 {
-    let mut lanes = [0f32; 4];
-    store(lanes.as_mut_ptr(), x);
-    lanes[i]
+/// The columns that are left then; the middle one of an odd width is its own mirror image.
+#[inline(never)]
+unsafe fn unfold_rest(
+    space: &Workspace,
+    j: usize,
+    [top, below]: [*mut f32; 2],
+    change: &impl Fn(v128, v128) -> v128,
+) {
+    let w = space.w;
+    let first = w / 8 * 4;
+    let blocks = corners(space.quarters.add(4 * (j * space.width + first)));
+    let mut lanes = [[0f32; 4]; 4];
+    for i in 0..4 {
+        store(lanes[i].as_mut_ptr(), blocks[i]);
+    }
+    for l in first..half(w) {
+        let mirrored = w - 1 - l;
+        let places = [
+            top.add(l),
+            top.add(mirrored),
+            below.add(l),
+            below.add(mirrored),
+        ];
+        for i in 0..4 {
+            if (i % 2 == 0 || mirrored != l) && (i < 2 || below != top) {
+                let block = f32x4_splat(lanes[i][l - first]);
+                let after = change(f32x4_splat(*places[i]), block);
+                *places[i] = f32x4_extract_lane::<0>(after);
+            }
+        }
+    }
 }
 
 /// Four columns of the quarters give four of each corner of the block: those on the right in reverse.
