@@ -78,7 +78,7 @@ export class ResultApplier {
    * `P -= lr * sign(decode(mean of all results))` for every parameter, in place.
    *
    * The same inputs give the same bits on every machine: `lr` is rounded once to fp32; the direction
-   * is computed in the fixed order of decode_reference.ts; sign(0) is 0 and leaves the element untouched;
+   * is computed in the fixed fp32 order of decode_reference.ts; sign(0) is 0 and leaves the element untouched;
    * the step is one fp32 subtraction. All results are checked before the first element changes.
    * No results change nothing.
    *

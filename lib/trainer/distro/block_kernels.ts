@@ -43,13 +43,11 @@ export class BlockKernels {
 
     kernels.prepare_workspace(this.#space, h, w, k);
     const { buffer } = memory.parts.memory;
-    const tables = new Uint32Array(buffer, this.#space + 4 * TABLES, 6);
-    const [rowBasis, columnBasis, rowFactors, columnFactors, rowBasis32, columnBasis32] = tables;
+    const tables = new Uint32Array(buffer, this.#space + 4 * TABLES, 4);
+    const [rowBasis, columnBasis, rowFactors, columnFactors] = tables;
     const half = (n: number) => (n + 1) >> 1;
-    writeBasis(new Float64Array(buffer, rowBasis, h * half(h)), h, half(h));
-    writeBasis(new Float64Array(buffer, columnBasis, w * even(half(w))), w, half(w));
-    writeBasis(new Float32Array(buffer, rowBasis32, h * half(h)), h, half(h));
-    writeBasis(new Float32Array(buffer, columnBasis32, w * padded(w)), w, w);
+    writeBasis(new Float32Array(buffer, rowBasis, h * half(h)), h, half(h));
+    writeBasis(new Float32Array(buffer, columnBasis, w * padded(half(w))), w, half(w));
     const rowTable = transformFactors(h);
     const columnTable = transformFactors(w);
     new Float32Array(buffer, rowFactors, rowTable.length).set(rowTable);
@@ -140,17 +138,13 @@ function edgeScale(n: number): number {
   return n === 1 ? 1 : Math.sqrt(2 / n);
 }
 
-function even(n: number): number {
-  return n + (n & 1);
-}
-
-/** To whole vectors of four. */
+/** To the columns that the kernels decode at once. */
 function padded(n: number): number {
-  return (n + 3) & ~3;
+  return (n + 7) & ~7;
 }
 
 /** The first `count` elements of each frequency's row; rows may be longer, with zeros then. */
-function writeBasis(into: Float64Array | Float32Array, n: number, count: number): void {
+function writeBasis(into: Float32Array, n: number, count: number): void {
   const basis = dctBasis(n);
   const stride = into.length / n;
   for (let k = 0; k < n; k++) {

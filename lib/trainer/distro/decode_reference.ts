@@ -5,15 +5,16 @@
  * From sparse coefficients back to a parameter-shaped tensor: docs/protocol/training-math.md
  * sections 3.1 (decode) and 3.3 (mean of all values written to a position).
  *
- * Every client of a run must get the same bits, so this is plain f64 arithmetic in one fixed order:
+ * Every client of a run must get the same bits, so this is plain fp32 arithmetic in one fixed order, every
+ * product and every sum rounded:
  *
- * 1. Values for one position are added in the order of the results (and of the entries within one),
- *    then divided by their number.
+ * 1. Values for one position are added in f64 in the order of the results (and of the entries within
+ *    one) and divided by their number; that mean is rounded to fp32, then multiplied by the factor.
  * 2. A block has four kinds of coefficients `Y[b, d]`, by the parities of `b` and `d`. Each kind gives
  *    one quarter `Q[j, l]`, for the upper left of the block (the middle row and column included):
  *    positions are taken in ascending order; those of one `b` give `T_b[l]`, the sum over `d` of
- *    `Y[b, d] * F_w[l, d]`; `Q[j, l]` is the sum over `b` of `F_h[j, b] * T_b[l]`, taken four products
- *    at a time, then two, then one, as `accumulate` does.
+ *    `Y[b, d] * F_w[l, d]`; `Q[j, l]` is the sum over `b` of `F_h[j, b] * T_b[l]`. Sums begin with 0, and
+ *    products are added one after the other.
  * 3. Even frequencies are symmetric and odd ones antisymmetric, so the four quarters give all four
  *    corners of the block by additions and subtractions, as `unfold` does.
  *
@@ -25,14 +26,17 @@ import { dctBasis } from "./basis.ts";
 import { type Entries, readEntries } from "./entries.ts";
 import type { DistroLayout } from "./layout.ts";
 
+const { fround } = Math;
+
 /**
- * Decodes all blocks of one parameter and hands each to `visit` as `[h, w]` f64 with the offset of
- * its first element in the parameter. The block array is reused between calls.
+ * Decodes all blocks of one parameter, times `factor`, and hands each to `visit` as `[h, w]` with the offset
+ * of its first element in the parameter. The block array is reused between calls.
  */
 export function decodeBlocks(
   results: readonly Entries[],
   layout: DistroLayout,
-  visit: (block: Float64Array, offset: number) => void,
+  visit: (block: Float32Array, offset: number) => void,
+  factor = 1,
 ): void {
   const { rows, cols, h, w, k, blocks } = layout;
   const columnBasis = dctBasis(w);
@@ -58,7 +62,7 @@ export function decodeBlocks(
       const position = touched[p];
       const row = Math.floor(position / w);
       const column = position - row * w;
-      const mean = sums[position] / counts[position];
+      const mean = fround(fround(sums[position] / counts[position]) * fround(factor));
       sums[position] = counts[position] = 0;
       const quarter = quarters[(row & 1) * 2 + (column & 1)];
       const { lines } = quarter;
@@ -68,13 +72,10 @@ export function decodeBlocks(
       }
       const at = (quarter.count - 1) * halfWidth;
       const basisAt = column * w;
-      for (let l = 0; l < halfWidth; l++) lines[at + l] += mean * columnBasis[basisAt + l];
+      for (let l = 0; l < halfWidth; l++) lines[at + l] += fround(mean * columnBasis[basisAt + l]);
     }
-    for (const { count, sums } of quarters) if (count === 0) sums.fill(0);
     for (let j = 0; j < (h + 1) >> 1; j++) {
-      for (let q = 0; q < 4; q++) {
-        if (quarters[q].count > 0) accumulate(quarters[q], rowBasis, j, h);
-      }
+      for (const quarter of quarters) accumulate(quarter, rowBasis, j, h);
       unfold(block, quarters, j, h, w);
     }
     const within = b % blocksPerMatrix;
@@ -90,9 +91,9 @@ interface Quarter {
   /** `b` of each line, ascending. */
   rows: Int32Array;
   /** `[count, half width]` */
-  lines: Float64Array;
+  lines: Float32Array;
   /** Row `j` of the quarter. */
-  sums: Float64Array;
+  sums: Float32Array;
 }
 
 /** What decoding blocks of one size needs; most parameters of a model share it. */
@@ -104,7 +105,7 @@ interface Workspace {
   touched: Int32Array;
   /** By the parity of the row, then of the column. */
   quarters: Quarter[];
-  block: Float64Array;
+  block: Float32Array;
 }
 
 const workspaces = new Map<string, Workspace>();
@@ -121,20 +122,17 @@ function workspace(h: number, w: number): Workspace {
       quarters: [0, 1, 2, 3].map((): Quarter => ({
         count: 0,
         rows: new Int32Array(h),
-        lines: new Float64Array(h * halfWidth),
-        sums: new Float64Array(halfWidth),
+        lines: new Float32Array(h * halfWidth),
+        sums: new Float32Array(halfWidth),
       })),
-      block: new Float64Array(h * w),
+      block: new Float32Array(h * w),
     };
     workspaces.set(key, found);
   }
   return found;
 }
 
-/**
- * Row `j` of a quarter that has lines: their sum, each times its basis value. The first group of
- * lines is stored and the others are added, so that nothing has to be cleared.
- */
+/** Row `j` of a quarter: the sum of its lines, each times its basis value. */
 function accumulate(
   { count, rows, lines, sums }: Quarter,
   basis: Float32Array,
@@ -142,45 +140,10 @@ function accumulate(
   h: number,
 ): void {
   const width = sums.length;
-  let line = 0;
-  for (; line + 4 <= count; line += 4) {
-    const f0 = basis[rows[line] * h + j];
-    const f1 = basis[rows[line + 1] * h + j];
-    const f2 = basis[rows[line + 2] * h + j];
-    const f3 = basis[rows[line + 3] * h + j];
-    const t0 = line * width;
-    const t1 = t0 + width;
-    const t2 = t1 + width;
-    const t3 = t2 + width;
-    if (line === 0) {
-      for (let l = 0; l < width; l++) {
-        sums[l] = (f0 * lines[t0 + l] + f1 * lines[t1 + l]) +
-          (f2 * lines[t2 + l] + f3 * lines[t3 + l]);
-      }
-    } else {
-      for (let l = 0; l < width; l++) {
-        sums[l] += (f0 * lines[t0 + l] + f1 * lines[t1 + l]) +
-          (f2 * lines[t2 + l] + f3 * lines[t3 + l]);
-      }
-    }
-  }
-  if (line + 2 <= count) {
-    const f0 = basis[rows[line] * h + j];
-    const f1 = basis[rows[line + 1] * h + j];
-    const t0 = line * width;
-    const t1 = t0 + width;
-    if (line === 0) {
-      for (let l = 0; l < width; l++) sums[l] = f0 * lines[t0 + l] + f1 * lines[t1 + l];
-    } else {
-      for (let l = 0; l < width; l++) sums[l] += f0 * lines[t0 + l] + f1 * lines[t1 + l];
-    }
-    line += 2;
-  }
-  if (line < count) {
-    const f = basis[rows[line] * h + j];
-    const t = line * width;
-    if (line === 0) { for (let l = 0; l < width; l++) sums[l] = f * lines[t + l]; }
-    else for (let l = 0; l < width; l++) sums[l] += f * lines[t + l];
+  sums.fill(0);
+  for (let line = 0; line < count; line++) {
+    const factor = basis[rows[line] * h + j];
+    for (let l = 0; l < width; l++) sums[l] += fround(factor * lines[line * width + l]);
   }
 }
 
@@ -188,7 +151,7 @@ function accumulate(
  * Rows `j` and `h - 1 - j` of the block from row `j` of the quarters. In the middle of an odd edge
  * both are the same place and, odd frequencies being exactly zero there, the same value.
  */
-function unfold(block: Float64Array, quarters: Quarter[], j: number, h: number, w: number): void {
+function unfold(block: Float32Array, quarters: Quarter[], j: number, h: number, w: number): void {
   const evenEven = quarters[0].sums;
   const evenOdd = quarters[1].sums;
   const oddEven = quarters[2].sums;
@@ -196,10 +159,10 @@ function unfold(block: Float64Array, quarters: Quarter[], j: number, h: number, 
   const top = j * w;
   const bottom = (h - 1 - j) * w;
   for (let l = 0, mirrored = w - 1; l <= mirrored; l++, mirrored--) {
-    const evenLeft = evenEven[l] + evenOdd[l];
-    const evenRight = evenEven[l] - evenOdd[l];
-    const oddLeft = oddEven[l] + oddOdd[l];
-    const oddRight = oddEven[l] - oddOdd[l];
+    const evenLeft = fround(evenEven[l] + evenOdd[l]);
+    const evenRight = fround(evenEven[l] - evenOdd[l]);
+    const oddLeft = fround(oddEven[l] + oddOdd[l]);
+    const oddRight = fround(oddEven[l] - oddOdd[l]);
     block[bottom + l] = evenLeft - oddLeft;
     block[bottom + mirrored] = evenRight - oddRight;
     block[top + l] = evenLeft + oddLeft;
@@ -208,8 +171,7 @@ function unfold(block: Float64Array, quarters: Quarter[], j: number, h: number, 
 }
 
 /**
- * Decodes one parameter from all results (in the given order) into `dense`, each element rounded
- * once to fp32. No results leave `dense` zero.
+ * Decodes one parameter from all results (in the given order) into `dense`. No results leave `dense` zero.
  *
  * @throws PsycheError `DISTRO_RESULT_INVALID`, see {@linkcode readEntries}.
  */

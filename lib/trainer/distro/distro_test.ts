@@ -298,7 +298,16 @@ Deno.test("kernels decode with the same bits as the reference", () => {
       assert.deepEqual(weights, moved);
 
       const { fround } = Math;
-      const stepped = residual.map((value, i) => (value - dense[i]) * .9 + .2 * gradient[i]);
+      const taken = new Float32Array(length);
+      decodeBlocks(results, layout, (block, offset) => {
+        for (let j = 0; j < layout.h; j++) {
+          const row = block.subarray(j * layout.w, (j + 1) * layout.w);
+          taken.set(row, offset + j * layout.cols);
+        }
+      }, .9);
+      const decayed = (data: Float32Array) =>
+        data.map((value, i) => fround(value * fround(.9)) + fround(fround(.2) * gradient[i]));
+      const stepped = decayed(residual).map((value, i) => value - taken[i]);
       const data = residual.slice();
       const residuals = new Residuals([parameter(layout, { residual: data })]);
       const step = { gradients: [gradient], decay: .9, rate: .2 };
@@ -310,15 +319,13 @@ Deno.test("kernels decode with the same bits as the reference", () => {
       });
       data.set(residual);
       const kept = residuals.step({ ...step, previous: sent });
-      close(data, [...stepped], 1e-5);
+      assert.deepEqual(data, stepped);
       const again = compress(layout, data);
       assert.deepEqual(kept.indices, again.indices);
       // Added to nothing, -0 becomes 0.
       assert.deepEqual(kept.values.map((x) => x + 0), again.values.map((x) => x + 0));
 
-      const without = data.map((value, i) =>
-        fround(value * fround(.9)) + fround(fround(.2) * gradient[i])
-      );
+      const without = decayed(data);
       residuals.step({ ...step, previous: [] });
       assert.deepEqual(data, without);
     }),
@@ -373,6 +380,66 @@ Deno.test("apply moves by the sign, leaves zeros alone and rounds the rate once"
   assert.equal(run(-1e-30), Math.fround(1 + Math.fround(.1)));
   assert.equal(run(2, -2), 1);
   assert.equal(run(), 1);
+});
+
+/** One result for one square block. */
+function square(edge: number, entries: Array<[row: number, column: number, value: number]>) {
+  const layout = distroLayout([edge, edge], { chunk: edge, topk: entries.length });
+  const sparse = writeEntries(
+    {
+      indices: Int32Array.from(entries, ([row, column]) => row * edge + column),
+      values: Float32Array.from(entries, ([, , value]) => value),
+    },
+    layout,
+    false,
+  );
+  const apply = (data: Float32Array) => {
+    const parameter = { name: "w", shape: [edge, edge], data };
+    new ResultApplier([parameter], { chunk: edge, topk: entries.length }).apply([[sparse]], 1);
+    return data;
+  };
+  return { layout, sparse, apply };
+}
+
+Deno.test("what cancels by symmetry is exactly 0 and leaves the weights alone", () => {
+  for (const edge of [4, 5, 43, 50, 64]) {
+    const basis = dctBasis(edge);
+    for (const [a, b] of [[0, 1], [1, 2], [0, 2], [1, 3]]) {
+      const moved = square(edge, [[a, b, 1], [b, a, -1]]).apply(new Float32Array(edge ** 2));
+      moved.forEach((weight, at) => {
+        const [i, j] = [Math.floor(at / edge), at % edge];
+        // Products of two fp32 numbers are exact here.
+        const exact = basis[a * edge + i] * basis[b * edge + j] -
+          basis[b * edge + i] * basis[a * edge + j];
+        if (exact === 0 || Math.abs(exact) > 1e-6) assert.equal(weight, 0 - Math.sign(exact));
+      });
+      for (let i = 0; i < edge; i++) assert.equal(moved[i * edge + i], 0);
+    }
+    if (edge % 2 === 0) continue;
+    const middle = (edge - 1) / 2;
+    const rows = square(edge, [[1, 0, 1]]).apply(new Float32Array(edge ** 2));
+    const columns = square(edge, [[0, 1, 1]]).apply(new Float32Array(edge ** 2));
+    for (let i = 0; i < edge; i++) {
+      for (let j = 0; j < edge; j++) {
+        const wanted = -Math.sign(middle - i) + 0;
+        assert.equal(rows[i * edge + j], wanted);
+        assert.equal(columns[j * edge + i], wanted);
+      }
+    }
+  }
+});
+
+Deno.test("sums that overflow move weights by the rate at most", () => {
+  const all = Array.from({ length: 36 }, (_, i): [number, number, number] => [
+    Math.floor(i / 6),
+    i % 6,
+    (i * i) % 7 < 3 ? 3.4e38 : -3.4e38,
+  ]);
+  const { layout, sparse, apply } = square(6, all);
+  const dense = new Float32Array(36);
+  decodeInto(dense, [sparse], layout);
+  assert.ok(dense.some(Number.isNaN) && dense.some((x) => x === Infinity));
+  assert.deepEqual(apply(new Float32Array(36)), dense.map((x) => 0 - (Math.sign(x) || 0)));
 });
 
 /** Results that look random but come from integer arithmetic alone. */

@@ -5,6 +5,7 @@
 //! arrays that lie in the module's memory.
 #![no_std]
 
+mod apply;
 mod decode;
 mod elementwise;
 mod subtract;

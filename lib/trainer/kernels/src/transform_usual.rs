@@ -36,24 +36,48 @@ unsafe fn columns(from: *const f32, stride: usize, to: *mut f32, factors: *const
             eight::<true>(x, N, factors.add(56));
         }
     }
-    let mut l = 0;
-    while l < N {
-        add_next::<16>(to.add(l), |t| (2 + t % 2) * 8 + t / 2);
-        add_next::<16>(to.add(l), |t| (6 + t % 2) * 8 + t / 2);
-        add_next::<32>(to.add(l), |t| (4 + t % 2 * 2 + t / 2 % 2) * 8 + t / 4);
-        l += 4;
-    }
+    end_halves(to);
     shrink_first(to, N, N);
 }
 
-/// `row(t) += row(t + 1)`, which ends the odd half of a halving; rows are where `place` says.
-#[inline(always)]
-unsafe fn add_next<const COUNT: usize>(x: *mut f32, place: impl Fn(usize) -> usize) {
-    let mut value = load(x.add(place(0) * N));
-    for t in 0..COUNT - 1 {
-        let next = load(x.add(place(t + 1) * N));
-        store(x.add(place(t) * N), f32x4_add(value, next));
-        value = next;
+/// What ends the odd halves of the halvings: each of their rows gets the next one added, in the order of
+/// frequencies. Of a half with eight rows in each part, parts 2 and 3 take turns; of that with sixteen,
+/// first parts 6 and 7 and then 4, 6, 5 and 7.
+/// Both are done in one pass over the larger half.
+unsafe fn end_halves(x: *mut f32) {
+    let mut l = 0;
+    while l < N {
+        let row = |part: usize, i: usize| x.add((8 * part + i) * N + l);
+        let mut a = load(row(2, 0));
+        for i in 0..8 {
+            let b = load(row(3, i));
+            store(row(2, i), f32x4_add(a, b));
+            if i < 7 {
+                a = load(row(2, i + 1));
+                store(row(3, i), f32x4_add(b, a));
+            }
+        }
+        l += 4;
+    }
+    l = 0;
+    while l < N {
+        let row = |part: usize, i: usize| x.add((8 * part + i) * N + l);
+        let (mut a, mut c) = (load(row(4, 0)), load(row(6, 0)));
+        for i in 0..8 {
+            let (b, d) = (load(row(5, i)), load(row(7, i)));
+            let cd = f32x4_add(c, d);
+            store(row(4, i), f32x4_add(a, cd));
+            store(row(6, i), f32x4_add(cd, b));
+            if i < 7 {
+                (a, c) = (load(row(4, i + 1)), load(row(6, i + 1)));
+                let dc = f32x4_add(d, c);
+                store(row(5, i), f32x4_add(b, dc));
+                store(row(7, i), f32x4_add(dc, a));
+            } else {
+                store(row(5, i), f32x4_add(b, d));
+            }
+        }
+        l += 4;
     }
 }
 
@@ -74,9 +98,9 @@ unsafe fn halve_thrice(from: *const f32, stride: usize, to: *mut f32, factors: *
             let a = front.map(|row| load(row.add(l)));
             let b = back.map(|row| load(row.add(l)));
             let sums: [v128; 4] = core::array::from_fn(|j| f32x4_add(a[j], b[j]));
-            quarters(to.add(l), sums, second, third);
             let differences: [v128; 4] =
                 core::array::from_fn(|j| f32x4_mul(f32x4_sub(a[j], b[j]), first[j]));
+            quarters(to.add(l), sums, second, third);
             quarters(to.add(4 * 8 * N + l), differences, second, third);
             l += 4;
         }
@@ -96,7 +120,7 @@ unsafe fn quarters(to: *mut f32, x: [v128; 4], second: [v128; 2], third: v128) {
 }
 
 /// Columns of eight, four at a time and in registers; `factors` as in `transform.rs`. With `ADD_NEXT`
-/// each row gets the next one added, as in [`add_next`].
+/// each row gets the next one added, as in [`end_halves`].
 #[inline(always)]
 pub unsafe fn eight<const ADD_NEXT: bool>(x: *mut f32, width: usize, factors: *const f32) {
     let f: [v128; 7] = core::array::from_fn(|i| f32x4_splat(*factors.add(i)));

@@ -1,5 +1,6 @@
 //! Memory of the block kernels for one block size, laid out behind one address.
 
+use crate::decode::TILE;
 use crate::transform_usual::{is_usual, usual_place};
 
 /// Tables and buffers for blocks of `h` rows and `w` columns that keep `k` entries.
@@ -8,31 +9,25 @@ pub struct Workspace {
     pub h: usize,
     pub w: usize,
     pub k: usize,
-    /// f64 `[h, half_h]`, one row per frequency; only the first half, the rest follows by symmetry.
-    pub row_basis: *mut f64,
-    /// f64 `[w, width]`, the same for columns; zero beyond the half.
-    pub column_basis: *mut f64,
+    /// `[h, half_h]`, one row per frequency; only the first half, the rest follows by symmetry.
+    pub row_basis: *mut f32,
+    /// `[w, width]`, the same for columns; zero beyond the half.
+    pub column_basis: *mut f32,
     /// Coefficients of the transform of length `h`, then of `w`; see `transform.rs`.
     pub row_factors: *mut f32,
     pub column_factors: *mut f32,
-    /// The two bases in f32, for what each client computes alone: `[h, half_h]` and `[w, padded w]`.
-    pub row_basis_f32: *mut f32,
-    pub column_basis_f32: *mut f32,
-    /// Elements of one row of a quarter of a block, even.
+    /// Elements of one row of a quarter of a block, padded to whole tiles.
     pub width: usize,
     /// Sum and number of the values written to each position, zero between two blocks.
     pub sums: *mut f64,
     pub counts: *mut u32,
     /// A bit for each position written to, zero between two blocks.
     pub written: *mut u64,
-    /// By quarter: lines `[half_h, width]`, the basis row of each, how many, and a row of the quarter.
-    pub lines: *mut f64,
-    pub line_bases: *mut *const f64,
-    pub line_counts: *mut usize,
-    pub quarter_rows: *mut f64,
-    /// The same in f32, by the parity of the row: lines `[half_h, padded w]`.
-    pub lines_f32: *mut f32,
-    pub line_bases_f32: *mut *const f32,
+    /// By quarter: lines `[half_h, width]` and the basis row of each.
+    pub lines: *mut f32,
+    pub line_bases: *mut *const f32,
+    /// The quarters, `[half_h, width / 4, 4, 4]`: their vectors taken in turn.
+    pub quarters: *mut f32,
     /// Two blocks as f32, rows padded to whole vectors, either way round. `block` gets the transform,
     /// columns first; `frequencies` says of which column each of its rows is, `places` the reverse.
     pub block: *mut f32,
@@ -67,7 +62,7 @@ pub fn padded(n: usize) -> usize {
 fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
     let mut cursor = Cursor(at);
     cursor.take::<Workspace>(1);
-    let width = (half(w) + 1) & !1;
+    let width = half(w).next_multiple_of(TILE);
     let area = h * w;
     let padded_area = padded(h) * padded(w);
     let workspace = Workspace {
@@ -78,18 +73,13 @@ fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
         column_basis: cursor.take(w * width),
         row_factors: cursor.take(super::transform::factors(h)),
         column_factors: cursor.take(super::transform::factors(w)),
-        row_basis_f32: cursor.take(h * half(h)),
-        column_basis_f32: cursor.take(w * padded(w)),
         width,
         sums: cursor.take(area),
         counts: cursor.take(area),
         written: cursor.take((area + 63) / 64),
         lines: cursor.take(4 * half(h) * width),
         line_bases: cursor.take(4 * half(h)),
-        line_counts: cursor.take(4),
-        quarter_rows: cursor.take(4 * width),
-        lines_f32: cursor.take(2 * half(h) * padded(w)),
-        line_bases_f32: cursor.take(2 * half(h)),
+        quarters: cursor.take(4 * half(h) * width),
         block: cursor.take(padded_area),
         other: cursor.take(padded_area),
         frequencies: cursor.take(w),
@@ -105,8 +95,8 @@ pub extern "C" fn workspace_bytes(h: usize, w: usize, k: usize) -> usize {
     layout(0, h, w, k).1
 }
 
-/// Sets a workspace up in zeroed memory at `at`, a multiple of 16. The caller then fills the six
-/// tables, whose addresses are at words 3 to 8.
+/// Sets a workspace up in zeroed memory at `at`, a multiple of 16. The caller then fills the four
+/// tables, whose addresses are at words 3 to 6.
 #[no_mangle]
 pub unsafe extern "C" fn prepare_workspace(at: *mut Workspace, h: usize, w: usize, k: usize) {
     let workspace = layout(at as usize, h, w, k).0;
