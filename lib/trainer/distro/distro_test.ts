@@ -558,7 +558,7 @@ Deno.test("residuals that are not finite or of a wrong size are refused", () => 
     }
   }
   const wrong = { code: "DISTRO_INPUT_INVALID" };
-  const [short, right] = [new Float32Array(23), new Float32Array(24)];
+  const short = new Float32Array(23);
   assert.throws(() => compress(layout, short), wrong);
   for (const given of [{ residual: short }, { weights: short }, { ahead: short }]) {
     assert.throws(() => new Residuals([parameter(layout, given)]), wrong);
