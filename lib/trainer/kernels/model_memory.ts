@@ -2,6 +2,9 @@
 import { canAlias, KernelMemory } from "./kernel_memory.ts";
 import { KernelThreads } from "./kernel_threads.ts";
 
+/** Left in each memory for what threads need there: stacks, tables, stages. */
+const THREADS_BYTES = 2 ** 28;
+
 export class ModelMemory {
   readonly threads: KernelThreads;
   #memory: KernelMemory | undefined;
@@ -26,8 +29,7 @@ export class ModelMemory {
   }
 
   #withRoom(bytes: number): KernelMemory | null {
-    // Each array is rounded up a little.
-    const needed = bytes + 1024;
+    const needed = bytes + THREADS_BYTES;
     if (this.#memory?.hasRoom(needed)) return this.#memory;
     const memory = new KernelMemory();
     if (!memory.hasRoom(needed)) return null;
