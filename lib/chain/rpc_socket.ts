@@ -56,6 +56,7 @@ export function useNativeSockets(connection: Connection, rules: SocketRules): vo
   openWithPauses(rpc, rules);
   subscribeWithPauses(rpc, rules.closed);
   checkMessages(rpc, rules);
+  forgetListenersQuietly(connection);
   // web3.js prints socket errors to the console; a library does not. The close event follows anyway.
   rpc.removeAllListeners("error");
   rpc.on("error", () => inner._rpcWebSocketConnected = false);
@@ -107,6 +108,15 @@ function subscribeWithPauses(rpc: RpcSocket, closed: AbortSignal): void {
       throw error;
     }
   };
+}
+
+/**
+ * web3.js ends a signature's subscription by itself when its news has come, without waiting for it; where
+ * that fails, because a reconnection was faster, nobody could catch it.
+ */
+function forgetListenersQuietly(connection: Connection): void {
+  const remove = connection.removeSignatureListener.bind(connection);
+  connection.removeSignatureListener = (id) => remove(id).catch(() => {});
 }
 
 /** What is no JSON-RPC is dropped: web3.js would fail on it where nobody can catch that. */

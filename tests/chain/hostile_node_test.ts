@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { PublicKey } from "@solana/web3.js";
 import { closeConnection, openConnection } from "../../lib/chain/connection.ts";
+import { socketInternals } from "../../lib/chain/rpc_socket.ts";
 import { PsycheError } from "../../lib/error.ts";
 import { startFakeNode } from "./fake_node.ts";
 
@@ -213,6 +214,20 @@ Deno.test("nonsense on a websocket harms nobody, and what comes after it is hear
     connection.onAccountChange(address, ({ lamports }) => void (heard = lamports));
     await until(() => heard === 42);
     assert.deepEqual(problems.map(({ code }) => code), ["RPC_MESSAGE_INVALID"]);
+  } finally {
+    await closeConnection(connection);
+    await node.stop();
+  }
+});
+
+Deno.test("a signature's listener can be forgotten after its subscription got lost on the way", async () => {
+  const node = startNode(notFound, (socket) => onRequest(socket, () => {}));
+  const connection = openConnection(node);
+  try {
+    const id = connection.onSignature("1".repeat(88), () => {});
+    // What a reconnection at the wrong moment leaves behind.
+    socketInternals(connection)._subscriptionsByHash = {};
+    await connection.removeSignatureListener(id);
   } finally {
     await closeConnection(connection);
     await node.stop();
