@@ -25,10 +25,16 @@ export async function applyRound(options: {
   signal: AbortSignal;
 }): Promise<{ results: number; response: ApplyResponse }> {
   const { state, record, witnesses, exchange, trainer, emit, signal } = options;
-  let { accepted, missing } = acceptedAnnouncements(options);
+  const required = witnesses.length === 0
+    ? Infinity
+    : quorum(witnesses.length, state.config.witnessNodes);
+  let { accepted, missing } = acceptedAnnouncements(options, required);
   if (missing.length > 0 && witnesses.length > 0) {
-    await exchange.reconcile(record, signal);
-    ({ accepted, missing } = acceptedAnnouncements(options));
+    // They reported under the round after the one that is applied.
+    const members = exchange.previous?.clients ?? [];
+    const asked = witnesses.flatMap(({ proof }) => members[Number(proof.index)]?.p2pIdentity ?? []);
+    await exchange.reconcile(record, { witnesses: asked, required }, signal);
+    ({ accepted, missing } = acceptedAnnouncements(options, required));
   }
   for (const batch of missing) emit({ type: "untrained_batch", step: record.step, ...batch });
   const results: DistroResult[] = [];
@@ -52,14 +58,10 @@ export async function applyRound(options: {
 }
 
 /** One announcement for each batch that the witnesses accepted, by ascending batch; and the rest. */
-function acceptedAnnouncements({ state, record, witnesses }: {
-  state: CoordinatorState;
-  record: RoundRecord;
-  witnesses: Witness[];
-}): { accepted: Announcement[]; missing: { batch: string; expected: string }[] } {
-  const required = witnesses.length === 0
-    ? Infinity
-    : quorum(witnesses.length, state.config.witnessNodes);
+function acceptedAnnouncements(
+  { record, witnesses }: { record: RoundRecord; witnesses: Witness[] },
+  required: number,
+): { accepted: Announcement[]; missing: { batch: string; expected: string }[] } {
   const accepted: Announcement[] = [];
   const missing: { batch: string; expected: string }[] = [];
   const assignments = [...record.assignments.values()]

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { PsycheError } from "../error.ts";
 import type { EventSink } from "../events/event.ts";
 import type { BlobTicket, PeerMessage, PeerNetwork } from "../p2p/peer_network.ts";
@@ -21,6 +22,8 @@ import type { Announcement, RoundRecord } from "./round_record.ts";
 
 /** Rounds whose blobs are kept for late peers, client-lifecycle.md section 5.6. */
 const KEPT_STEPS = 2;
+/** Rounds before the current one whose announcements are remembered, for members that are late. */
+const HEARD_STEPS = 8;
 /** Own messages are repeated this often, cluster milliseconds; gossip does not promise delivery. */
 const REBROADCAST_MILLISECONDS = 2_000;
 /** Not more often than this, wall milliseconds. */
@@ -31,6 +34,9 @@ const RETRY_WAITS = [250, 1_000, 2_000, 4_000];
 const HOPELESS = new Set(["RESULT_HASH_MISMATCH", "MESSAGE_INVALID"]);
 /** Longest answer to `results:STEP`, bytes; a result announcement takes about 250. */
 const MAX_LIST = 1 << 18;
+/** How often members that do not say what they heard are asked, and the time between two attempts. */
+const RECONCILE_ATTEMPTS = 5;
+const RECONCILE_PAUSE_MILLIS = 100;
 /** Messages of a step that the chain has not shown us yet; more are dropped. */
 const MAX_EARLY_MESSAGES = 1_024;
 
@@ -70,8 +76,8 @@ export class ResultExchange {
   readonly #own: OwnBroadcast[] = [];
   readonly #blobs: { step: number; hash: Uint8Array }[] = [];
   readonly #dropped = new Map<string, number>();
-  /** Encoded result announcements by round, for members that missed one. */
-  readonly #heard = new Map<string, Uint8Array[]>();
+  /** Encoded result announcements by step, for members that missed one. */
+  readonly #heard = new Map<number, Uint8Array[]>();
   readonly #timer: ReturnType<typeof setInterval>;
   #early: { message: PeerMessage; broadcast: Broadcast }[] = [];
   #current: RoundRecord | null = null;
@@ -106,6 +112,8 @@ export class ResultExchange {
   /** Begins an epoch: forgets all rounds. */
   begin(warmup: RoundRecord): void {
     this.#forget();
+    // After a pause steps may come a second time; those before them are still asked for by who is late.
+    this.#forgetHeard((step) => step >= warmup.step);
     this.#current = warmup;
     this.#replayEarly();
   }
@@ -117,7 +125,8 @@ export class ResultExchange {
 
   /** Begins a round: the current record becomes the previous one. */
   rotate(next: RoundRecord): void {
-    if (this.#applied) this.#heard.delete(this.#applied.key);
+    this.#heard.set(next.step, []);
+    this.#forgetHeard((step) => step < next.step - HEARD_STEPS);
     this.#applied = this.#previous;
     this.#previous = this.#current;
     this.#current = next;
@@ -135,8 +144,11 @@ export class ResultExchange {
 
   #forget(): void {
     this.#own.length = 0;
-    this.#heard.clear();
     this.#applied = this.#previous = this.#current = null;
+  }
+
+  #forgetHeard(isOver: (step: number) => boolean): void {
+    for (const step of this.#heard.keys()) if (isOver(step)) this.#heard.delete(step);
   }
 
   /** Ends downloads and repetitions. */
@@ -195,35 +207,74 @@ export class ResultExchange {
     this.#options.onProgress();
   }
 
-  /** Answers `results:STEP`: all announcements of that round, or null for another request. */
+  /**
+   * Answers `results:STEP`: all announcements of that round, or null for another request.
+   *
+   * @throws PsycheError `ROUND_UNKNOWN` for a round that is not remembered: an empty list would say that
+   * nothing was announced in it
+   */
   answer(request: string): Uint8Array | null {
     const step = /^results:(\d{1,10})$/.exec(request)?.[1];
     if (step === undefined) return null;
-    const record = this.#recordOf(Number(step));
-    return encodeBroadcastList(record ? this.#heard.get(record.key) ?? [] : []);
+    const heard = this.#heard.get(Number(step));
+    if (heard !== undefined) return encodeBroadcastList(heard);
+    throw new PsycheError(
+      "ROUND_UNKNOWN",
+      `Step ${step} is not remembered; ask another member of the run.`,
+    );
   }
 
   /**
    * Asks the other members what they heard in a round. Gossip may lose a message for one client only;
    * who does not know a result that the witnesses accepted would go on with other weights.
+   *
+   * @param witnesses members of whom `required` know whatever was accepted: those who do not answer are
+   * asked again until one of so many must have
+   * @throws PsycheError `RESULT_MISSING` when that cannot be brought about
    */
-  async reconcile(record: RoundRecord, signal: AbortSignal): Promise<void> {
-    const { network } = this.#options;
-    const own = network.publicKey.toHex();
+  async reconcile(
+    record: RoundRecord,
+    { witnesses, required }: { witnesses: readonly Uint8Array[]; required: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const own = this.#options.network.publicKey.toHex();
+    const holders = new Set(witnesses.map((identity) => identity.toHex()));
+    let silent = record.clients
+      .map(({ p2pIdentity }) => p2pIdentity)
+      .filter((identity) => identity.toHex() !== own);
+    for (let attempt = 0; attempt < RECONCILE_ATTEMPTS; attempt++) {
+      if (attempt > 0) await sleep(RECONCILE_PAUSE_MILLIS, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      const asked = await Promise.allSettled(
+        silent.map((identity) => this.#askFor(record, identity, signal)),
+      );
+      silent = silent.filter((_, i) => asked[i].status === "rejected");
+      const unheard = silent.filter((identity) => holders.has(identity.toHex())).length;
+      if (unheard < required) return;
+    }
+    throw new PsycheError(
+      "RESULT_MISSING",
+      `Too few witnesses of step ${record.step} say which results they saw; ` +
+        "this client leaves the epoch and rejoins at the next.",
+    );
+  }
+
+  /** What one member heard in a round. */
+  async #askFor(record: RoundRecord, member: Uint8Array, signal: AbortSignal): Promise<void> {
     const request = new TextEncoder().encode(`results:${record.step}`);
-    await Promise.allSettled(record.clients.map(async ({ p2pIdentity }) => {
-      if (p2pIdentity.toHex() === own) return;
-      const answer = await network.request(p2pIdentity, request, { maxSize: MAX_LIST, signal });
-      for (const payload of decodeBroadcastList(answer)) {
-        const broadcast = decodeBroadcast(payload);
-        if (broadcast.step !== record.step || broadcast.data.kind !== "TrainingResult") continue;
-        const assignment = record.assignments.get(batchIdText(broadcast.data.batchId));
-        // The commitment is signed by its author, so it does not matter who passes it on.
-        if (!assignment) continue;
-        const from = record.clients[assignment.client].p2pIdentity;
-        this.#accept({ from, payload }, broadcast);
-      }
-    }));
+    const answer = await this.#options.network.request(member, request, {
+      maxSize: MAX_LIST,
+      signal,
+    });
+    for (const payload of decodeBroadcastList(answer)) {
+      const broadcast = decodeBroadcast(payload);
+      if (broadcast.step !== record.step || broadcast.data.kind !== "TrainingResult") continue;
+      const assignment = record.assignments.get(batchIdText(broadcast.data.batchId));
+      // The commitment is signed by its author, so it does not matter who passes it on.
+      if (!assignment) continue;
+      const from = record.clients[assignment.client].p2pIdentity;
+      this.#accept({ from, payload }, broadcast);
+    }
   }
 
   /**
@@ -335,9 +386,9 @@ export class ResultExchange {
   }
 
   #keep(record: RoundRecord, payload: Uint8Array): void {
-    const heard = this.#heard.get(record.key) ?? [];
+    const heard = this.#heard.get(record.step) ?? [];
     heard.push(payload);
-    this.#heard.set(record.key, heard);
+    this.#heard.set(record.step, heard);
   }
 
   #acceptResult(

@@ -132,11 +132,11 @@ export class SimulatedPeer implements PeerNetwork {
   }
 
   async request(peer: Uint8Array, request: Uint8Array): Promise<Uint8Array> {
-    const { faults, delay } = this.#net.options;
+    const { faults, failedFetches, delay } = this.#net.options;
     await new Promise((resolve) => setTimeout(resolve, faults.upTo(delay)));
     const other = this.#net.find(peer);
-    if (!other || other.deaf || this.deaf) {
-      throw new PsycheError("PEER_UNREACHABLE", "The simulated peer is gone.");
+    if (!other || other.deaf || this.deaf || faults.happens(failedFetches)) {
+      throw new PsycheError("PEER_UNREACHABLE", "The simulated peer does not answer.");
     }
     return await other.#onRequest(this.publicKey, request);
   }
