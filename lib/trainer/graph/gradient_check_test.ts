@@ -120,7 +120,7 @@ const CASES: Record<string, Case> = {
 for (const [name, { shapes, f }] of Object.entries(CASES)) {
   Deno.test(`derivative of ${name}`, async () => {
     const random = seededRandom(7);
-    const graph = new Graph("float64");
+    const graph = new Graph({ float: "float64" });
     const inputs = shapes.map((shape, i) => graph.input(`x${i}`, shape));
     const y = f(...inputs);
     // A random weighting makes every element of the result count differently.

@@ -31,9 +31,20 @@ export interface Tensor {
 
 export interface GraphNode {
   op: string;
-  inputs: readonly Tensor[];
-  output: Tensor;
+  /** Operator domain; the standard one when absent. */
+  domain?: string;
+  /** `undefined` where an optional one is left out. */
+  inputs: readonly (Tensor | undefined)[];
+  outputs: readonly Tensor[];
   attributes: Readonly<Record<string, OnnxAttribute>>;
+}
+
+/** What a graph is built for. */
+export interface GraphTarget {
+  /** Element type of weights and activations, by default float32; float64 serves the gradient checks. */
+  float?: FloatType;
+  /** Operators may be used that only the runtime's CPU provider has, and for float32 only. */
+  fused?: boolean;
 }
 
 export interface GraphConstant {
@@ -61,15 +72,16 @@ const ARRAYS = {
 const ONE_CHARACTER_A_BYTE = new TextDecoder("latin1");
 
 export class Graph {
-  /** Element type of weights and activations; float64 serves the gradient checks. */
   readonly float: FloatType;
+  readonly fused: boolean;
   readonly nodes: GraphNode[] = [];
   readonly inputs: Tensor[] = [];
   readonly #constants = new Map<string, GraphConstant>();
   #nextId = 0;
 
-  constructor(float: FloatType = "float32") {
+  constructor({ float = "float32", fused = false }: GraphTarget = {}) {
     this.float = float;
+    this.fused = fused && float === "float32";
   }
 
   get constants(): Iterable<GraphConstant> {
@@ -120,12 +132,26 @@ export class Graph {
     shape: readonly number[],
     options: { type?: ElementType; attributes?: Record<string, OnnxAttribute> } = {},
   ): Tensor {
+    const { type = inputs[0].type, attributes = {} } = options;
+    return this.nodeOfSeveral(op, inputs, [shape], { type, attributes })[0];
+  }
+
+  /** Appends an operator with several outputs, of these shapes and all of one type. */
+  nodeOfSeveral(
+    op: string,
+    inputs: readonly (Tensor | undefined)[],
+    shapes: readonly (readonly number[])[],
+    options: { domain?: string; type?: ElementType; attributes?: Record<string, OnnxAttribute> },
+  ): Tensor[] {
+    const { domain, type = this.float, attributes = {} } = options;
     for (const input of inputs) {
-      if (input.graph !== this) throw graphError(`${op} mixes tensors of two graphs`);
+      if (input !== undefined && input.graph !== this) {
+        throw graphError(`${op} mixes tensors of two graphs`);
+      }
     }
-    const output = this.#tensor(undefined, shape, options.type ?? inputs[0].type);
-    this.nodes.push({ op, inputs, output, attributes: options.attributes ?? {} });
-    return output;
+    const outputs = shapes.map((shape) => this.#tensor(undefined, shape, type));
+    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    return outputs;
   }
 
   #tensor(
