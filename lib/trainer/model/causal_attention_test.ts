@@ -13,10 +13,10 @@ async function attend(
   texts?: number[],
 ): Promise<number[]> {
   const graph = new Graph();
-  const shape = [1, 1, q.length, 1];
+  const shape = [1, q.length, 1];
   const inputs = ["q", "k", "v"].map((name) => graph.input(name, shape));
   const given = texts && graph.constant(texts, [1, q.length], "int32");
-  const y = causalAttention(inputs[0], inputs[1], inputs[2], given);
+  const y = causalAttention(inputs[0], inputs[1], inputs[2], { heads: 1, kvHeads: 1 }, given);
   const session = await Session.create(ort, compile(graph, { y }), { threads: 1 });
   const found = new Float32Array(q.length);
   await session.run(
