@@ -49,11 +49,19 @@ function normByParts(x: Tensor, weight: Tensor, epsilon: number) {
  * y + s (up - y): the shortest way to it, and all of this is bound by memory.
  */
 export function swiGlu(gate: Tensor, up: Tensor): Tensor {
-  const s = sigmoid(gate);
-  const activation = mul(gate, s);
+  const activation = silu(gate);
   const y = mul(activation, up);
   return withDerivative(y, [gate, up], (g) => [
-    mul(g, add(y, mul(s, sub(up, y)))),
+    mul(g, add(y, mul(sigmoid(gate), sub(up, y)))),
     mul(g, activation),
   ]);
+}
+
+function silu(x: Tensor): Tensor {
+  if (!x.graph.fused) return mul(x, sigmoid(x));
+  const [y] = x.graph.nodeOfSeveral("QuickGelu", [x], [x.shape], {
+    domain: "com.microsoft",
+    attributes: { alpha: { float: 1 } },
+  });
+  return y;
 }
