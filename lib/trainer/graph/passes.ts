@@ -17,7 +17,12 @@ export function mergeEqualNodes(
   const kept: GraphNode[] = [];
   for (const node of nodes) {
     const inputs = node.inputs.map((input) => input && (replaced.get(input) ?? input));
-    const key = JSON.stringify([node.op, inputs.map((input) => input?.id), node.attributes]);
+    const key = JSON.stringify([
+      node.domain,
+      node.op,
+      inputs.map((input) => input?.id),
+      node.attributes,
+    ]);
     const equal = first.get(key);
     if (equal !== undefined) {
       node.outputs.forEach((output, i) => replaced.set(output, equal[i]));

@@ -39,11 +39,21 @@ export interface GraphNode {
   attributes: Readonly<Record<string, OnnxAttribute>>;
 }
 
+interface NodeOptions {
+  domain?: string;
+  /** Of the outputs. */
+  type?: ElementType;
+  attributes?: Record<string, OnnxAttribute>;
+}
+
 /** What a graph is built for. */
 export interface GraphTarget {
   /** Element type of weights and activations, by default float32; float64 serves the gradient checks. */
   float?: FloatType;
-  /** Operators may be used that only the runtime's CPU provider has, and for float32 only. */
+  /**
+   * Operators may be used that the runtime's CPU provider has in float32: attention with its softmax as
+   * an output is nowhere else, and CUDA and WebGPU would hand it to the CPU.
+   */
   fused?: boolean;
 }
 
@@ -72,6 +82,7 @@ const ARRAYS = {
 const ONE_CHARACTER_A_BYTE = new TextDecoder("latin1");
 
 export class Graph {
+  /** As in {@linkcode GraphTarget}. */
   readonly float: FloatType;
   readonly fused: boolean;
   readonly nodes: GraphNode[] = [];
@@ -130,18 +141,17 @@ export class Graph {
     op: string,
     inputs: readonly Tensor[],
     shape: readonly number[],
-    options: { type?: ElementType; attributes?: Record<string, OnnxAttribute> } = {},
+    options: NodeOptions = {},
   ): Tensor {
-    const { type = inputs[0].type, attributes = {} } = options;
-    return this.nodeOfSeveral(op, inputs, [shape], { type, attributes })[0];
+    return this.nodeWithOutputs(op, inputs, [shape], { type: inputs[0].type, ...options })[0];
   }
 
-  /** Appends an operator with several outputs, of these shapes and all of one type. */
-  nodeOfSeveral(
+  /** Appends an operator with outputs of these shapes, all of one type; inputs may be left out. */
+  nodeWithOutputs(
     op: string,
     inputs: readonly (Tensor | undefined)[],
     shapes: readonly (readonly number[])[],
-    options: { domain?: string; type?: ElementType; attributes?: Record<string, OnnxAttribute> },
+    options: NodeOptions,
   ): Tensor[] {
     const { domain, type = this.float, attributes = {} } = options;
     for (const input of inputs) {

@@ -28,7 +28,7 @@ export function fusedAttention(q: Tensor, k: Tensor, v: Tensor, { heads, kvHeads
   // Queries that share a key/value head are the rows of one matrix.
   const grouped = (x: Tensor) =>
     reshape(x, [batch, kvHeads, heads / kvHeads * positions, x.shape[3]]);
-  const [y, keys, values, softmax] = graph.nodeOfSeveral(
+  const [y, keys, values, softmax] = graph.nodeWithOutputs(
     "GroupQueryAttention",
     [q, k, v, undefined, undefined, last, length],
     [q.shape, ofKeys, ofKeys, [batch, heads, positions, positions]],

@@ -28,7 +28,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
 
 /** One pass of the runtime's own. */
 function fusedNorm(x: Tensor, weight: Tensor, epsilon: number) {
-  const [y, inverse] = x.graph.nodeOfSeveral(
+  const [y, inverse] = x.graph.nodeWithOutputs(
     "SimplifiedLayerNormalization",
     [x, weight],
     [x.shape, [x.shape[0], 1]],
@@ -59,9 +59,6 @@ export function swiGlu(gate: Tensor, up: Tensor): Tensor {
 
 function silu(x: Tensor): Tensor {
   if (!x.graph.fused) return mul(x, sigmoid(x));
-  const [y] = x.graph.nodeOfSeveral("QuickGelu", [x], [x.shape], {
-    domain: "com.microsoft",
-    attributes: { alpha: { float: 1 } },
-  });
-  return y;
+  const attributes = { alpha: { float: 1 } };
+  return x.graph.node("QuickGelu", [x], x.shape, { domain: "com.microsoft", attributes });
 }

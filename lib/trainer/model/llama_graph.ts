@@ -26,6 +26,7 @@ export interface BatchShape {
 
 export type Weights = ReadonlyMap<string, Tensor>;
 
+/** What graphs are built for unless told otherwise; other devices need `fused: false`. */
 const CPU: GraphTarget = { fused: true };
 
 /** Name of the output that holds a parameter's gradient. */
