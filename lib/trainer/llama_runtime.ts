@@ -165,7 +165,10 @@ export class LlamaRuntime {
     const { threads, device } = this.#options;
     return sessions.get(
       JSON.stringify(shape),
-      () => Session.create(this.#ort, build(this.#model.config, shape), { threads, device }),
+      () => {
+        const model = build(this.#model.config, shape, { fused: device === "cpu" });
+        return Session.create(this.#ort, model, { threads, device });
+      },
     );
   }
 

@@ -13,17 +13,22 @@ export function mergeEqualNodes(
   nodes: readonly GraphNode[],
 ): { nodes: GraphNode[]; replaced: Map<Tensor, Tensor> } {
   const replaced = new Map<Tensor, Tensor>();
-  const first = new Map<string, Tensor>();
+  const first = new Map<string, readonly Tensor[]>();
   const kept: GraphNode[] = [];
   for (const node of nodes) {
-    const inputs = node.inputs.map((input) => replaced.get(input) ?? input);
-    const key = JSON.stringify([node.op, inputs.map((input) => input.id), node.attributes]);
+    const inputs = node.inputs.map((input) => input && (replaced.get(input) ?? input));
+    const key = JSON.stringify([
+      node.domain,
+      node.op,
+      inputs.map((input) => input?.id),
+      node.attributes,
+    ]);
     const equal = first.get(key);
     if (equal !== undefined) {
-      replaced.set(node.output, equal);
+      node.outputs.forEach((output, i) => replaced.set(output, equal[i]));
       continue;
     }
-    first.set(key, node.output);
+    first.set(key, node.outputs);
     kept.push({ ...node, inputs });
   }
   return { nodes: kept, replaced };
@@ -36,8 +41,8 @@ export function dropDeadNodes(
 ): { nodes: GraphNode[]; used: Set<Tensor> } {
   const used = new Set(wanted);
   const live = nodes.toReversed().filter((node) => {
-    if (!used.has(node.output)) return false;
-    for (const input of node.inputs) used.add(input);
+    if (!node.outputs.some((output) => used.has(output))) return false;
+    for (const input of node.inputs) if (input !== undefined) used.add(input);
     return true;
   });
   return { nodes: live.reverse(), used };
@@ -81,10 +86,11 @@ export function compile(
         bytes,
       })),
     nodes: [
-      ...nodes.map(({ op, inputs, output, attributes }): OnnxNode => ({
+      ...nodes.map(({ op, domain, inputs, outputs, attributes }): OnnxNode => ({
         op,
-        inputs: inputs.map((input) => input.name),
-        outputs: [output.name],
+        domain,
+        inputs: inputs.map((input) => input?.name ?? ""),
+        outputs: outputs.map((output) => output.name),
         attributes,
       })),
       {

@@ -31,9 +31,30 @@ export interface Tensor {
 
 export interface GraphNode {
   op: string;
-  inputs: readonly Tensor[];
-  output: Tensor;
+  /** Operator domain; the standard one when absent. */
+  domain?: string;
+  /** `undefined` where an optional one is left out. */
+  inputs: readonly (Tensor | undefined)[];
+  outputs: readonly Tensor[];
   attributes: Readonly<Record<string, OnnxAttribute>>;
+}
+
+interface NodeOptions {
+  domain?: string;
+  /** Of the outputs. */
+  type?: ElementType;
+  attributes?: Record<string, OnnxAttribute>;
+}
+
+/** What a graph is built for. */
+export interface GraphTarget {
+  /** Element type of weights and activations, by default float32; float64 serves the gradient checks. */
+  float?: FloatType;
+  /**
+   * Operators may be used that the runtime's CPU provider has in float32: attention with its softmax as
+   * an output is nowhere else, and CUDA and WebGPU would hand it to the CPU.
+   */
+  fused?: boolean;
 }
 
 export interface GraphConstant {
@@ -61,15 +82,17 @@ const ARRAYS = {
 const ONE_CHARACTER_A_BYTE = new TextDecoder("latin1");
 
 export class Graph {
-  /** Element type of weights and activations; float64 serves the gradient checks. */
+  /** As in {@linkcode GraphTarget}. */
   readonly float: FloatType;
+  readonly fused: boolean;
   readonly nodes: GraphNode[] = [];
   readonly inputs: Tensor[] = [];
   readonly #constants = new Map<string, GraphConstant>();
   #nextId = 0;
 
-  constructor(float: FloatType = "float32") {
+  constructor({ float = "float32", fused = false }: GraphTarget = {}) {
     this.float = float;
+    this.fused = fused && float === "float32";
   }
 
   get constants(): Iterable<GraphConstant> {
@@ -118,14 +141,27 @@ export class Graph {
     op: string,
     inputs: readonly Tensor[],
     shape: readonly number[],
-    options: { type?: ElementType; attributes?: Record<string, OnnxAttribute> } = {},
+    options: NodeOptions = {},
   ): Tensor {
+    return this.nodeWithOutputs(op, inputs, [shape], { type: inputs[0].type, ...options })[0];
+  }
+
+  /** Appends an operator with outputs of these shapes, all of one type; inputs may be left out. */
+  nodeWithOutputs(
+    op: string,
+    inputs: readonly (Tensor | undefined)[],
+    shapes: readonly (readonly number[])[],
+    options: NodeOptions,
+  ): Tensor[] {
+    const { domain, type = this.float, attributes = {} } = options;
     for (const input of inputs) {
-      if (input.graph !== this) throw graphError(`${op} mixes tensors of two graphs`);
+      if (input !== undefined && input.graph !== this) {
+        throw graphError(`${op} mixes tensors of two graphs`);
+      }
     }
-    const output = this.#tensor(undefined, shape, options.type ?? inputs[0].type);
-    this.nodes.push({ op, inputs, output, attributes: options.attributes ?? {} });
-    return output;
+    const outputs = shapes.map((shape) => this.#tensor(undefined, shape, type));
+    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    return outputs;
   }
 
   #tensor(

@@ -4,8 +4,8 @@ import { gradients } from "../graph/autodiff.ts";
 import { gatherInRows, gatherRows } from "../graph/gather.ts";
 import { gemm } from "../graph/linear.ts";
 import { compile } from "../graph/passes.ts";
-import { reshape, slice, transpose } from "../graph/shape.ts";
-import { type FloatType, Graph, type Tensor } from "../graph/tensor.ts";
+import { reshape, slice } from "../graph/shape.ts";
+import { Graph, type GraphTarget, type Tensor } from "../graph/tensor.ts";
 import { causalAttention } from "./causal_attention.ts";
 import { crossEntropyHead } from "./cross_entropy.ts";
 import { rmsNorm, swiGlu } from "./layers.ts";
@@ -26,6 +26,9 @@ export interface BatchShape {
 
 export type Weights = ReadonlyMap<string, Tensor>;
 
+/** What graphs are built for unless told otherwise; other devices need `fused: false`. */
+const CPU: GraphTarget = { fused: true };
+
 /** Name of the output that holds a parameter's gradient. */
 export function gradientName(parameter: string): string {
   return `gradient:${parameter}`;
@@ -39,9 +42,9 @@ export function gradientName(parameter: string): string {
 export function trainingModel(
   config: LlamaConfig,
   shape: BatchShape,
-  float: FloatType = "float32",
+  target: GraphTarget = CPU,
 ): Uint8Array<ArrayBuffer> {
-  const { graph, outputs } = trainingGraph(config, shape, float);
+  const { graph, outputs } = trainingGraph(config, shape, target);
   return compile(graph, outputs);
 }
 
@@ -49,9 +52,9 @@ export function trainingModel(
 export function trainingGraph(
   config: LlamaConfig,
   shape: BatchShape,
-  float: FloatType = "float32",
+  target: GraphTarget = CPU,
 ): { graph: Graph; outputs: Record<string, Tensor> } {
-  const graph = new Graph(float);
+  const graph = new Graph(target);
   const weights = declareWeights(graph, config);
   const loss = nextTokenLoss(graph, weights, config, shape);
   const found = gradients(loss, [...weights.values()]);
@@ -63,9 +66,9 @@ export function trainingGraph(
 export function lossModel(
   config: LlamaConfig,
   shape: BatchShape,
-  float: FloatType = "float32",
+  target: GraphTarget = CPU,
 ): Uint8Array<ArrayBuffer> {
-  const graph = new Graph(float);
+  const graph = new Graph(target);
   const loss = nextTokenLoss(graph, declareWeights(graph, config), config, shape);
   return compile(graph, { loss });
 }
@@ -149,19 +152,19 @@ function hiddenStates(
 ): Tensor {
   const [batch, positions] = tokens.shape;
   const headDim = config.hiddenSize / config.heads;
-  const splitHeads = (x: Tensor, heads: number) =>
-    transpose(reshape(x, [batch, positions, heads, headDim]), [0, 2, 1, 3]);
+  const inRows = (x: Tensor) => reshape(x, [batch, positions, x.shape[1]]);
   const ids = reshape(tokens, [batch * positions]);
   let x = gatherRows(weights.get("model.embed_tokens.weight")!, ids);
   for (let layer = 0; layer < config.layers; layer++) {
     x = transformerLayer(weights, config, layer, x, (q, k, v) => {
       const attended = causalAttention(
-        rotate(splitHeads(q, config.heads), config, 1 / Math.sqrt(headDim), given.positions),
-        rotate(splitHeads(k, config.kvHeads), config, 1, given.positions),
-        splitHeads(v, config.kvHeads),
+        rotate(inRows(q), config, 1 / Math.sqrt(headDim), given.positions),
+        rotate(inRows(k), config, 1, given.positions),
+        inRows(v),
+        config,
         given.texts,
       );
-      return reshape(transpose(attended, [0, 2, 1, 3]), x.shape);
+      return reshape(attended, x.shape);
     });
   }
   return x;

@@ -1,8 +1,9 @@
 /** The beginning of a text through Llama at once, with the keys and values that decoding goes on with. */
 import { gatherRows } from "../graph/gather.ts";
 import { compile } from "../graph/passes.ts";
-import { reshape, transpose } from "../graph/shape.ts";
+import { reshape } from "../graph/shape.ts";
 import { Graph, type Tensor } from "../graph/tensor.ts";
+import { byHead } from "./attention_shape.ts";
 import { causalAttention } from "./causal_attention.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { declareWeights, head, transformerLayer } from "./llama_graph.ts";
@@ -20,19 +21,17 @@ export function prefillModel(config: LlamaConfig, length: number): Uint8Array<Ar
   const headDim = hiddenSize / heads;
   const tokens = graph.input("tokens", [1, length], "int32");
   const last = graph.input("last", [1], "int32");
-  const split = (x: Tensor, count: number) =>
-    transpose(reshape(x, [1, length, count, headDim]), [0, 2, 1, 3]);
+  const inRow = (x: Tensor) => reshape(x, [1, ...x.shape]);
   const outputs: Record<string, Tensor> = {};
   let x = gatherRows(weights.get("model.embed_tokens.weight")!, reshape(tokens, [length]));
   for (let layer = 0; layer < layers; layer++) {
     x = transformerLayer(weights, config, layer, x, (q, k, v) => {
-      const query = rotate(split(q, heads), config, 1 / Math.sqrt(headDim));
-      const key = rotate(split(k, kvHeads), config);
-      const value = split(v, kvHeads);
-      outputs[`key:${layer}`] = key;
-      outputs[`value:${layer}`] = value;
-      const attended = causalAttention(query, key, value);
-      return reshape(transpose(attended, [0, 2, 1, 3]), [length, hiddenSize]);
+      const query = rotate(inRow(q), config, 1 / Math.sqrt(headDim));
+      const key = rotate(inRow(k), config);
+      const value = inRow(v);
+      outputs[`key:${layer}`] = byHead(key, kvHeads);
+      outputs[`value:${layer}`] = byHead(value, kvHeads);
+      return reshape(causalAttention(query, key, value, config), [length, hiddenSize]);
     });
   }
   return compile(graph, { logits: head(weights, config, gatherRows(x, last)), ...outputs });

@@ -59,14 +59,14 @@ function tableScale(scaling: RopeScaling | null): number {
   return sharpen(scaling.mscale) / sharpen(scaling.mscaleAllDim);
 }
 
-/** Cosines and sines of every position, each [positions, headDim / 2] or [batch, 1, ...] before that. */
+/** Cosines and sines of every position, each [positions, headDim / 2] or with [batch] before that. */
 interface RotaryTable {
   cos: Tensor;
   sin: Tensor;
 }
 
 /**
- * Rotates `x` of shape [batch, heads, positions, headDim] by its positions, which are 0, 1, 2, …
+ * Rotates `x` of shape [batch, positions, heads * headDim] by its positions, which are 0, 1, 2, …
  * or those given as int32 [batch, positions], and multiplies it by `scale`. The attention scale of
  * queries rides along in the table, which costs nothing.
  */
@@ -74,9 +74,11 @@ export function rotate(x: Tensor, config: LlamaConfig, scale = 1, positions?: Te
   const factor = scale * tableScale(config.ropeScaling);
   const frequencies = ropeFrequencies(config);
   const table = positions === undefined
-    ? countingTable(x.graph, x.shape[2], frequencies, factor)
+    ? countingTable(x.graph, x.shape[1], frequencies, factor)
     : givenTable(positions, frequencies, factor);
-  return x.graph.float === "float64" ? rotateByParts(x, table) : rotateFused(x, table);
+  const heads = x.shape[2] / (2 * frequencies.length);
+  const turn = x.graph.float === "float64" ? rotateByParts : rotateFused;
+  return turn(x, heads, table);
 }
 
 /** Table of the positions 0, 1, 2, …: constants. */
@@ -99,9 +101,8 @@ function countingTable(
 /** Table of int32 positions [batch, positions], computed in every run. */
 function givenTable(given: Tensor, frequencies: Float32Array, factor: number): RotaryTable {
   const { graph } = given;
-  const [batch, positions] = given.shape;
   const half = frequencies.length;
-  const column = cast(reshape(given, [batch, 1, positions, 1]), "float32");
+  const column = cast(reshape(given, [...given.shape, 1]), "float32");
   // As in the constant table, angles are fp32 in every graph.
   const angles = cast(
     mul(column, graph.constant(frequencies, [half], "float32")),
@@ -137,14 +138,14 @@ export function rotateRow(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
 }
 
 /** The runtime's own operator; rotating a gradient back is the same with the sine negated. */
-function rotateFused(x: Tensor, { cos, sin }: RotaryTable): Tensor {
+function rotateFused(x: Tensor, heads: number, { cos, sin }: RotaryTable): Tensor {
   const { graph } = x;
-  const [batch, , positions, headDim] = x.shape;
-  const inputs = cos.shape.length === 2
-    ? [x, cos, sin, countingIds(graph, batch, positions)]
-    : [x, ...[cos, sin].map((table) => reshape(table, [batch, positions, headDim / 2]))];
-  const y = graph.node("RotaryEmbedding", inputs, x.shape);
-  return withDerivative(y, [x], (g) => [rotateFused(g, { cos, sin: neg(sin) })]);
+  const [batch, positions] = x.shape;
+  const ids = cos.shape.length === 2 ? [countingIds(graph, batch, positions)] : [];
+  const y = graph.node("RotaryEmbedding", [x, cos, sin, ...ids], x.shape, {
+    attributes: { num_heads: { int: heads } },
+  });
+  return withDerivative(y, [x], (g) => [rotateFused(g, heads, { cos, sin: neg(sin) })]);
 }
 
 function countingIds(graph: Graph, batch: number, positions: number): Tensor {
@@ -153,9 +154,13 @@ function countingIds(graph: Graph, batch: number, positions: number): Tensor {
 }
 
 /** The same from elementary operators, for graphs in float64. */
-function rotateByParts(x: Tensor, { cos, sin }: RotaryTable): Tensor {
-  const headDim = x.shape[3];
-  const twice = (half: Tensor) => concat([half, half], half.shape.length - 1);
-  const halves = [slice(x, 3, 0, headDim / 2), slice(x, 3, headDim / 2, headDim)];
-  return add(mul(x, twice(cos)), mul(concat([neg(halves[1]), halves[0]], 3), twice(sin)));
+function rotateByParts(x: Tensor, heads: number, { cos, sin }: RotaryTable): Tensor {
+  const half = cos.shape.at(-1)!;
+  const split = reshape(x, [...x.shape.slice(0, 2), heads, 2 * half]);
+  const twice = (table: Tensor) => {
+    const shared = reshape(table, [...table.shape.slice(0, -1), 1, half]);
+    return concat([shared, shared], shared.shape.length - 1);
+  };
+  const turned = concat([neg(slice(split, 3, half, 2 * half)), slice(split, 3, 0, half)], 3);
+  return reshape(add(mul(split, twice(cos)), mul(turned, twice(sin))), x.shape);
 }
