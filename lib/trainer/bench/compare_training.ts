@@ -31,8 +31,10 @@ export interface Comparison {
   flops: number;
   /** AdamW: forward, backward, clipping, update. */
   step: Times;
-  /** Share of the step outside the model's graph, by the medians: clipping and update. */
-  outsideGraph: number;
+  /** Share of the step, by the medians, in the loops of clipping and update. */
+  kernelShare: number;
+  /** And that of everything outside the graph and those loops. */
+  scriptShare: number;
   product: Times;
   /** Rate of the step's products while the graph runs, over that of the large product, by the minima. */
   efficiency: number;
@@ -134,7 +136,8 @@ export async function compareTraining(
       tokens: batch * sequenceLength,
       flops,
       step,
-      outsideGraph: 1 - stepGraph.median / step.median,
+      kernelShare: of("step", (m) => m.kernelMilliseconds).median / step.median,
+      scriptShare: of("step", inScript).median / step.median,
       product,
       efficiency: flops / stepGraph.min / (2 * PRODUCT_EDGE ** 3 / product.min),
       distroStep,
@@ -169,6 +172,10 @@ const ADAMW = {
   eps: 1e-8,
   clipGradNorm: 1,
 } as const satisfies Parameters<typeof estimateMemory>[1]["optimizer"];
+
+function inScript({ milliseconds, graphMilliseconds, kernelMilliseconds }: Measurement): number {
+  return milliseconds - graphMilliseconds - kernelMilliseconds;
+}
 
 function besideThis(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));

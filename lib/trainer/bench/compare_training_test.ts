@@ -14,15 +14,16 @@ Deno.test("a tiny model is measured in processes of their own, and judged", asyn
   assert.equal(measured.torch, null);
   assert.equal(measured.jax, null);
   assert.ok(measured.step.min > 0 && measured.product.min > measured.step.min);
-  assert.ok(measured.outsideGraph > 0 && measured.outsideGraph < 1);
+  assert.ok(measured.kernelShare > 0 && measured.scriptShare > 0);
+  assert.ok(measured.kernelShare + measured.scriptShare < 1);
   assert.ok(measured.distroShare > 0 && measured.distroShare < 1);
   assert.ok(measured.peakBytes > 50e6 && measured.peakBytes < 2e9);
   assert.match(comparisonLines(measured).join("\n"), /tiny: 0\.01M parameters, 32 tokens a step/);
 
-  const good = { ...measured, efficiency: 0.7, distroShare: 0.1, outsideGraph: 0.01 };
+  const good = { ...measured, efficiency: 0.7, distroShare: 0.1, scriptShare: 0.01 };
   assert.deepEqual(missedGoals(good), []);
   assert.equal(missedGoals({ ...good, efficiency: 0.6 }).length, 1);
-  assert.equal(missedGoals({ ...good, distroShare: 0.2, outsideGraph: 0.1 }).length, 2);
+  assert.equal(missedGoals({ ...good, distroShare: 0.2, scriptShare: 0.1 }).length, 2);
 
   const step = { min: 90, median: 100 };
   const jax = { step, peakBytes: 1e9, ratio: { min: 9, median: 10 }, lossDifference: 1e-6 };

@@ -13,6 +13,8 @@ export interface Measurement {
   processorMilliseconds: number;
   /** The longest run of a graph, which in a step is the model's; for PyTorch the whole. */
   graphMilliseconds: number;
+  /** In loops over all weights: clipping, update, DisTrO; 0 for contestants whose graph does it all. */
+  kernelMilliseconds: number;
   /** Largest resident size of the process so far. */
   peakBytes: number;
   loss?: number;

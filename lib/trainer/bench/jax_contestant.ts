@@ -185,6 +185,7 @@ for await (const _ of createInterface({ input: process.stdin })) {
     milliseconds,
     processorMilliseconds,
     graphMilliseconds: milliseconds,
+    kernelMilliseconds: 0,
     peakBytes: peakBytes(),
     loss,
   };

@@ -3,6 +3,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import type { InferenceSession } from "onnxruntime-node";
 import { gemm } from "../graph/linear.ts";
+import { KernelThreads } from "../kernels/kernel_threads.ts";
 import { compile } from "../graph/passes.ts";
 import { Graph } from "../graph/tensor.ts";
 import { loadOnnxRuntime } from "../runtime/onnx_runtime.ts";
@@ -28,6 +29,17 @@ sessions.run = async function (...values: unknown[]) {
   } finally {
     longestRun = Math.max(longestRun, performance.now() - start);
   }
+};
+
+let inKernels = 0;
+const { loop } = KernelThreads.prototype;
+KernelThreads.prototype.loop = function (...values) {
+  const run = loop.apply(this, values);
+  return (numbers) => {
+    const start = performance.now();
+    run(numbers);
+    inKernels += performance.now() - start;
+  };
 };
 
 function anySession(): Promise<InferenceSession> {
@@ -89,7 +101,7 @@ function processorMilliseconds(): number {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const action: Action = JSON.parse(line);
-  longestRun = 0;
+  longestRun = inKernels = 0;
   const processor = processorMilliseconds();
   const start = performance.now();
   const loss = await actions[action]();
@@ -97,6 +109,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     milliseconds: performance.now() - start,
     processorMilliseconds: processorMilliseconds() - processor,
     graphMilliseconds: longestRun,
+    kernelMilliseconds: inKernels,
     peakBytes: peakBytes(),
     loss: loss ?? undefined,
   };

@@ -104,5 +104,6 @@ for line in sys.stdin:
         "milliseconds": milliseconds,
         "processorMilliseconds": 1000 * (time.process_time() - processor),
         "graphMilliseconds": milliseconds,
+        "kernelMilliseconds": 0,
         "peakBytes": peak, "loss": loss,
     }), flush=True)
