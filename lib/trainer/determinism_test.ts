@@ -130,26 +130,32 @@ const NANO: Task = {
   seed: 1,
 };
 
-Deno.test("the nano model: two ranks in this process, one in another", async () => {
-  const here = await train(NANO, { threads: 2, dataParallelism: 2 });
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "--no-check",
-      "--allow-all",
-      `--config=${join(fileURLToPath(new URL("../../", import.meta.url)), "deno.json")}`,
-      fileURLToPath(import.meta.url),
-    ],
-    stdout: "piped",
-    stderr: "piped",
-  });
-  const { code, stdout, stderr } = await child.output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
-  assert.equal(new TextDecoder().decode(stdout), here);
-});
+/** As narrow as it goes: kernel memory cannot be shared, arrays are ordinary and one thread does all. */
+const PERMISSIONS = ["--allow-read", "--allow-env", "--allow-sys", "--allow-ffi=node_modules"];
 
-// The other process of the test above.
+for (const permissions of [["--allow-all"], PERMISSIONS]) {
+  Deno.test(`the nano model: two ranks here, one in another process with ${permissions}`, async () => {
+    const here = await train(NANO, { threads: 2, dataParallelism: 2 });
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-check",
+        "--no-prompt",
+        ...permissions,
+        `--config=${join(fileURLToPath(new URL("../../", import.meta.url)), "deno.json")}`,
+        fileURLToPath(import.meta.url),
+      ],
+      stdout: "piped",
+      stderr: "piped",
+    });
+    const { code, stdout, stderr } = await child.output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    assert.equal(new TextDecoder().decode(stdout), here);
+  });
+}
+
+// The other process of the tests above.
 if (import.meta.main) {
-  await Deno.stdout.write(new TextEncoder().encode(await train(NANO, { threads: 1 })));
+  await Deno.stdout.write(new TextEncoder().encode(await train(NANO, { threads: 2 })));
 }

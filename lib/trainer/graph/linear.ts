@@ -1,7 +1,15 @@
 /** Matrix products and softmax, and their derivatives. */
-import { mul, sub } from "./elementwise.ts";
+import { add, mul, sub } from "./elementwise.ts";
 import { reduceSum, transposeLast } from "./shape.ts";
 import { graphError, type Tensor, withDerivative } from "./tensor.ts";
+
+/**
+ * The runtime's CPU kernels add up 128 products at a time, but more at a time where a thread gets at
+ * most 64 columns; and columns are what they divide between threads when there are more of them than
+ * rows. So far the same sums come out for any number of threads up to 16.
+ */
+const SUMMED_AT_ONCE = 128;
+const MOST_DIVIDED_COLUMNS = 64 * 16;
 
 export interface GemmOptions {
   transA?: boolean;
@@ -20,13 +28,21 @@ export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
   if (a.shape.length !== 2 || b.shape.length !== 2 || inner !== rows) {
     throw graphError(`Gemm cannot multiply [${a.shape}] by [${b.shape}]`);
   }
-  const y = a.graph.node("Gemm", plus === undefined ? [a, b] : [a, b, plus], [m, n], {
-    attributes: {
-      transA: { int: Number(transA) },
-      transB: { int: Number(transB) },
-      alpha: { float: alpha },
-    },
-  });
+  const isDivided = !transA && n > m && n <= MOST_DIVIDED_COLUMNS && inner > SUMMED_AT_ONCE;
+  const y = isDivided && a.graph.fused
+    ? turnedProduct(a, b, { transB, alpha, plus })
+    : a.graph.node(
+      "Gemm",
+      plus === undefined ? [a, b] : [a, b, plus],
+      [m, n],
+      {
+        attributes: {
+          transA: { int: Number(transA) },
+          transB: { int: Number(transB) },
+          alpha: { float: alpha },
+        },
+      },
+    );
   return withDerivative(y, [a, b], (g) => [
     transA
       ? gemm(b, g, { transA: transB, transB: true, alpha })
@@ -35,6 +51,17 @@ export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
       ? gemm(g, a, { transA: true, transB: transA, alpha })
       : gemm(a, g, { transA: !transA, alpha }),
   ]);
+}
+
+/** `alpha * a * op(b) (+ plus)` as the transpose of `op(b)^T * a^T`, which has more rows than columns. */
+function turnedProduct(
+  a: Tensor,
+  b: Tensor,
+  { transB, alpha, plus }: Required<Pick<GemmOptions, "transB" | "alpha">> & { plus?: Tensor },
+): Tensor {
+  const product = transposeLast(matmul(transB ? b : transposeLast(b), transposeLast(a)));
+  const scaled = alpha === 1 ? product : mul(product, a.graph.scalar(alpha));
+  return plus === undefined ? scaled : add(scaled, plus);
 }
 
 /** Product of the last two axes; all axes before must be equal. */
