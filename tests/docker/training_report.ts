@@ -4,6 +4,8 @@ import type { TimedEvent } from "../../lib/events/event.ts";
 
 /** Losses of successive epochs may wander by so much; docs/protocol/docker.md section 7, scenario 1. */
 const WANDERING = 1.1;
+/** Of an epoch, whose losses stand for its beginning. */
+const FIRST_STEPS = 5;
 
 /**
  * Weights by epoch and round, as one client reports them while it is part of the epoch. One that woke up
@@ -42,19 +44,21 @@ export function lossesByStep(clients: TimedEvent[][]): number[] {
   return [...byStep].sort(([a], [b]) => a - b).map(([, values]) => mean(values));
 }
 
-/** Mean loss of the first step that was trained in each epoch, by epoch, in order. */
+/**
+ * Mean loss of the first steps that were trained in each epoch, by epoch, in order. Several, because
+ * batches are small and some texts are easier than others.
+ */
 export function firstLosses(clients: TimedEvent[][]): { epoch: number; loss: number }[] {
-  const first = new Map<number, { step: number; losses: number[] }>();
+  const epochs = new Map<number, Map<number, number[]>>();
   for (const event of clients.flat()) {
     if (event.type !== "trained") continue;
-    const known = first.get(event.epoch);
-    if (known?.step === event.step) known.losses.push(event.loss);
-    else if (!known || event.step < known.step) {
-      first.set(event.epoch, { step: event.step, losses: [event.loss] });
-    }
+    const steps = epochs.get(event.epoch) ?? new Map<number, number[]>();
+    epochs.set(event.epoch, steps.set(event.step, [...steps.get(event.step) ?? [], event.loss]));
   }
-  return [...first].sort(([a], [b]) => a - b)
-    .map(([epoch, { losses }]) => ({ epoch, loss: mean(losses) }));
+  return [...epochs].sort(([a], [b]) => a - b).map(([epoch, steps]) => {
+    const first = [...steps].sort(([a], [b]) => a - b).slice(0, FIRST_STEPS);
+    return { epoch, loss: mean(first.flatMap(([, losses]) => losses)) };
+  });
 }
 
 /** Fails when an epoch after `since` began with a loss clearly above that of the one before. */
