@@ -3,7 +3,7 @@
  */
 import { PsycheError } from "../../error.ts";
 import type { DistroResult } from "../trainer.ts";
-import { canShare, operand } from "../kernels/elementwise.ts";
+import { operand } from "../kernels/kernel_space.ts";
 import { type KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
 import { emptyEntries, type Entries, readEntries, readResult } from "./entries.ts";
 import { type DistroHyper, type DistroLayout, distroLayout } from "./layout.ts";
@@ -100,8 +100,9 @@ export class ResultApplier {
       layout: this.#layouts[p],
       weights: operand(data),
     }));
-    const alone = !canShare(parameters.map(({ weights }) => weights));
-    this.#apply = this.#threads.loop("applyBands", { parameters, slots: this.#slots }, alone);
+    const task = { parameters, slots: this.#slots };
+    const operands = parameters.map(({ weights }) => weights);
+    this.#apply = this.#threads.loop("applyBands", task, operands);
   }
 }
 

@@ -3,7 +3,7 @@
  * 3.3). A band is `h` rows of a matrix, or a whole vector: a contiguous part of a parameter.
  */
 import type { Operand } from "../kernels/kernel_space.ts";
-import { type Loop, pieceFinder, type Pieces } from "../kernels/loop.ts";
+import { type Loop, type Pieces, piecesOfItems } from "../kernels/loop.ts";
 import { BlockKernels } from "./block_kernels.ts";
 import type { Entries } from "./entries.ts";
 import { type DistroLayout, entryCount } from "./layout.ts";
@@ -74,17 +74,10 @@ function overBands<Parameter extends { layout: DistroLayout }>(
     entries += entryCount(layout);
     return start;
   });
-  return {
-    count: counts.reduce((a, b) => a + b, 0),
-    begin(numbers) {
-      const find = pieceFinder(counts);
-      return (piece) => {
-        const [parameter, within] = find(piece);
-        const { h, w, cols, k } = parameters[parameter].layout;
-        const from = within * h * cols;
-        const entry = starts[parameter] + within * (cols / w) * k;
-        visit(parameters[parameter], { parameter, from, entry }, numbers);
-      };
-    },
-  };
+  return piecesOfItems(counts, (parameter, within, _, numbers) => {
+    const { h, w, cols, k } = parameters[parameter].layout;
+    const from = within * h * cols;
+    const entry = starts[parameter] + within * (cols / w) * k;
+    visit(parameters[parameter], { parameter, from, entry }, numbers);
+  });
 }

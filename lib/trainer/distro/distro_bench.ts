@@ -16,12 +16,12 @@ const hyper = { chunk: 64, topk: 8 };
 const parameters = shapes.map((shape, p) => ({
   name: `p${String(p).padStart(2, "0")}`,
   shape,
-  data: new Float32Array(shape.reduce((a, b) => a * b)),
+  length: shape.reduce((a, b) => a * b),
 }));
 const layouts = parameters.map(({ shape }) => distroLayout(shape, hyper));
 const threads = new KernelThreads(navigator.hardwareConcurrency);
 const memory = new ModelMemory(threads);
-const arrays = parameters.map(({ data }) => memory.take(data.length, 4));
+const arrays = parameters.map(({ length }) => memory.take(length, 4));
 const placed = parameters.map(({ name, shape }, p) => ({ name, shape, data: arrays[p][0] }));
 const residuals = new Residuals(
   arrays.map(([weights, residual, ahead], p) => ({

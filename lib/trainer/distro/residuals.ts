@@ -3,7 +3,8 @@
  * 3.2, steps A, C, E, F and G).
  */
 import { PsycheError } from "../../error.ts";
-import { canShare, elementwise, operand } from "../kernels/elementwise.ts";
+import { elementwise } from "../kernels/elementwise.ts";
+import { operand } from "../kernels/kernel_space.ts";
 import { type KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
 import { emptyEntries, type Entries } from "./entries.ts";
 import type { DistroLayout } from "./layout.ts";
@@ -106,7 +107,7 @@ export class Residuals {
     }));
     const operands = parameters.flatMap(({ residual, gradient }) => [residual, gradient]);
     const task = { parameters, slots: [...this.#slots], broken: this.#broken };
-    const step = this.#threads.loop("stepBands", task, !canShare(operands));
+    const step = this.#threads.loop("stepBands", task, operands);
     this.#steps.set(gradients, step);
     return step;
   }

@@ -1,7 +1,6 @@
 /** Arithmetic on many arrays at once, by all threads that are given. */
 import { type ElementwiseTask, pieceCount } from "./elementwise_loops.ts";
-import { placeOf } from "./kernel_memory.ts";
-import type { Operand } from "./kernel_space.ts";
+import { operand } from "./kernel_space.ts";
 import { type KernelThreads, soleThread } from "./kernel_threads.ts";
 
 /**
@@ -16,7 +15,7 @@ export function elementwise(
   threads: KernelThreads = soleThread(),
 ): (numbers?: readonly number[]) => void {
   const operands = arrays.map((own) => own.map(operand));
-  return threads.loop("elementwise", { kernel, arrays: operands }, !canShare(operands.flat()));
+  return threads.loop("elementwise", { kernel, arrays: operands }, operands.flat());
 }
 
 /**
@@ -31,20 +30,10 @@ export function sumsOfSquares(
   const pieces = counts.reduce((a, b) => a + b, 0);
   const sums = new Float64Array(new SharedArrayBuffer(8 * pieces));
   const operands = arrays.map(operand);
-  const run = threads.loop("sumOfSquares", { arrays: operands, sums }, !canShare(operands));
+  const run = threads.loop("sumOfSquares", { arrays: operands, sums }, operands);
   return () => {
     run();
     let end = 0;
     return counts.map((count) => sums.subarray(end, end += count).reduce((a, b) => a + b, 0));
   };
-}
-
-/** An array as loops take it. */
-export function operand(array: Float32Array): Operand {
-  return placeOf(array) ?? array;
-}
-
-/** Other threads cannot see ordinary arrays. */
-export function canShare(operands: readonly Operand[]): boolean {
-  return !operands.some((each) => each instanceof Float32Array);
 }

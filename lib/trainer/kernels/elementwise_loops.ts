@@ -1,7 +1,7 @@
 /** Loops that look at every element of many arrays once. */
 import type { Operand } from "./kernel_space.ts";
 import type { Kernels } from "./kernels.ts";
-import { type Loop, pieceFinder, type Pieces } from "./loop.ts";
+import { type Loop, type Pieces, piecesOfItems } from "./loop.ts";
 
 /** Elements of a piece: few enough for the cache, and a multiple of 16, which the fingerprint needs. */
 const PIECE = 16_384;
@@ -103,17 +103,10 @@ function overPieces(
   ) => void,
 ): Pieces {
   const counts = arrays.map(([first]) => pieceCount(first));
-  return {
-    count: counts.reduce((a, b) => a + b, 0),
-    begin(numbers) {
-      const find = pieceFinder(counts);
-      return (piece) => {
-        const [array, within] = find(piece);
-        const operands = arrays[array];
-        const from = within * PIECE;
-        const length = Math.min(PIECE, operands[0].length - from);
-        visit(operands, piece, { from, length }, numbers);
-      };
-    },
-  };
+  return piecesOfItems(counts, (array, within, piece, numbers) => {
+    const operands = arrays[array];
+    const from = within * PIECE;
+    const length = Math.min(PIECE, operands[0].length - from);
+    visit(operands, piece, { from, length }, numbers);
+  });
 }

@@ -1,7 +1,7 @@
 /** A cheap fingerprint of a model's weights, to see whether two clients hold the same ones. */
 import { createHash } from "node:crypto";
-import { canShare, operand } from "./elementwise.ts";
 import { LANES, pieceCount } from "./elementwise_loops.ts";
+import { operand } from "./kernel_space.ts";
 import { type KernelThreads, soleThread } from "./kernel_threads.ts";
 
 /** Hexadecimal digits shown. */
@@ -23,7 +23,7 @@ export function weightsFingerprint(
   const lanes = new Uint32Array(new SharedArrayBuffer(4 * LANES * pieces));
   const lengths = Uint32Array.from(arrays, ({ length }) => length);
   const operands = arrays.map(operand);
-  const run = threads.loop("fingerprint", { arrays: operands, lanes }, !canShare(operands));
+  const run = threads.loop("fingerprint", { arrays: operands, lanes }, operands);
   return () => {
     run();
     const digest = createHash("sha256").update(lengths).update(lanes.slice()).digest("hex");

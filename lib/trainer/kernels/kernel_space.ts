@@ -1,5 +1,5 @@
 /** What one thread needs to run kernels on one memory: an instance of the module, a stack, a stage. */
-import { KernelMemory, type Place } from "./kernel_memory.ts";
+import { KernelMemory, type Place, placeOf } from "./kernel_memory.ts";
 import { instantiateKernels, type Kernels } from "./kernels.ts";
 
 /** The kernels need a few hundred bytes. */
@@ -7,6 +7,11 @@ const STACK_BYTES = 65_536;
 
 /** An array that kernels read or write: in a kernel memory, or an ordinary one of this thread. */
 export type Operand = Place | Float32Array;
+
+/** An array as loops take it. */
+export function operand(array: Float32Array): Operand {
+  return placeOf(array) ?? array;
+}
 
 export class KernelSpace {
   readonly memory: KernelMemory;
@@ -52,7 +57,7 @@ export class KernelSpaces {
   }
 
   /** The elements of an operand. */
-  elements(operand: Operand, from: number, length: number): Float32Array {
+  #elements(operand: Operand, from: number, length: number): Float32Array {
     if (operand instanceof Float32Array) return operand.subarray(from, from + length);
     const { memory } = this.of(operand);
     return memory.at(Float32Array, operand.address + 4 * from, length);
@@ -77,7 +82,7 @@ export class KernelSpaces {
       if (!(operand instanceof Float32Array) && operand.id === id) {
         return operand.address + 4 * from;
       }
-      const elements = this.elements(operand, from, length);
+      const elements = this.#elements(operand, from, length);
       const stage = space.stage(slot, length);
       stage.set(elements);
       staged.push({ slot, stage, elements });

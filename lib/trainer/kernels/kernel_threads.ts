@@ -1,7 +1,7 @@
 /** Threads that share loops over kernel memories. */
 import { PsycheError } from "../../error.ts";
 import type { KernelMemory, MemoryParts } from "./kernel_memory.ts";
-import { KernelSpaces } from "./kernel_space.ts";
+import { KernelSpaces, type Operand } from "./kernel_space.ts";
 import { type ControlParts, LoopControl, MOST_NUMBERS, MOST_PIECES } from "./loop_control.ts";
 import { type LoopName, loops, type TaskOf } from "./loops.ts";
 
@@ -25,12 +25,13 @@ const LIMIT_MILLISECONDS = 60_000;
 export class KernelThreads {
   readonly #spaces = new KernelSpaces();
   readonly #control = new LoopControl();
-  readonly #helpers: { worker: Worker; port: MessagePort }[];
+  /** To each helper. */
+  readonly #ports: MessagePort[];
   #loops = 0;
 
   /** @param count of threads with the calling one, whose helpers get ready in the background */
   constructor(count: number) {
-    this.#helpers = Array.from({ length: Math.min(count, MOST_THREADS) - 1 }, () => this.#start());
+    this.#ports = Array.from({ length: Math.min(count, MOST_THREADS) - 1 }, () => this.#start());
   }
 
   /** Makes a memory known to all threads; loops may then work on its arrays. */
@@ -43,13 +44,13 @@ export class KernelThreads {
    * Tells all threads of a loop. The function returned runs it with the numbers that it wants, and comes
    * back when all is done. Threads that are busy with something else are not waited for.
    *
-   * @param alone when other threads cannot see what it works on
+   * @param operands all that it works on; other threads help when they can see every one of them
    * @throws PsycheError that function: `KERNEL_THREAD_LOST` when a piece fails or does not end
    */
   loop<Name extends LoopName>(
     name: Name,
     task: TaskOf<Name>,
-    alone: boolean,
+    operands: readonly Operand[],
   ): (numbers?: readonly number[]) => void {
     const pieces = loops[name](task, this.#spaces);
     const loop = this.#loops++;
@@ -57,7 +58,8 @@ export class KernelThreads {
       const run = pieces.begin(numbers);
       for (let piece = 0; piece < pieces.count; piece++) run(piece);
     };
-    if (alone || this.#helpers.length === 0 || pieces.count > MOST_PIECES) return runAlone;
+    const canShare = !operands.some((operand) => operand instanceof Float32Array);
+    if (!canShare || this.#ports.length === 0 || pieces.count > MOST_PIECES) return runAlone;
     this.#tell({ loop, name, task });
     return (numbers = []) => {
       if (numbers.length > MOST_NUMBERS) return runAlone(numbers);
@@ -79,19 +81,19 @@ export class KernelThreads {
 
   close(): void {
     this.#tell("end");
-    for (const { port } of this.#helpers) port.close();
+    for (const port of this.#ports) port.close();
   }
 
-  #start(): { worker: Worker; port: MessagePort } {
+  #start(): MessagePort {
     const { port1, port2 } = new MessageChannel();
     const worker = new Worker(new URL("./kernel_worker.ts", import.meta.url), { type: "module" });
     const start: ThreadStart = { port: port2, control: this.#control.parts };
     worker.postMessage(start, [port2]);
-    return { worker, port: port1 };
+    return port1;
   }
 
   #tell(message: ThreadMessage): void {
-    for (const { port } of this.#helpers) port.postMessage(message);
+    for (const port of this.#ports) port.postMessage(message);
     this.#control.wake();
   }
 }

@@ -16,14 +16,23 @@ export interface Pieces {
 export type Loop<Task> = (task: Task, spaces: KernelSpaces) => Pieces;
 
 /**
- * Which item a piece belongs to, where item `i` has `counts[i]` pieces, and its number within that
- * item. Asked for ascending pieces.
+ * The pieces of items, of which item `i` has `counts[i]`, as those of one loop.
+ *
+ * @param visit gets the item, the number of the piece within it and among all, and the run's numbers
  */
-export function pieceFinder(counts: readonly number[]): (piece: number) => [number, number] {
-  let item = 0;
-  let start = 0;
-  return (piece) => {
-    while (piece >= start + counts[item]) start += counts[item++];
-    return [item, piece - start];
+export function piecesOfItems(
+  counts: readonly number[],
+  visit: (item: number, within: number, piece: number, numbers: readonly number[]) => void,
+): Pieces {
+  return {
+    count: counts.reduce((a, b) => a + b, 0),
+    begin(numbers) {
+      let item = 0;
+      let start = 0;
+      return (piece) => {
+        while (piece >= start + counts[item]) start += counts[item++];
+        visit(item, piece - start, piece, numbers);
+      };
+    },
   };
 }
