@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import type { DistroResult, SparseParameter } from "../trainer.ts";
 import { setTimeout as delay } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
 import { ModelMemory } from "../kernels/model_memory.ts";
 import { checkResult, ResultApplier } from "./apply.ts";
@@ -628,10 +629,10 @@ Deno.test("parameters do not touch each other, whatever the threads and wherever
   });
   const threads = new KernelThreads(3);
   const memory = new ModelMemory(threads);
-  const other = new ModelMemory(threads);
+  const second = new ModelMemory(threads);
   const placements: ((data: Float32Array, n: number) => Float32Array)[] = [
     (data) => copyTo(memory.take(data.length)[0], data),
-    (data, n) => copyTo((n % 2 ? memory : other).take(data.length)[0], data),
+    (data, n) => copyTo((n % 2 ? memory : second).take(data.length)[0], data),
     (data, n) => n % 2 ? data.slice() : copyTo(memory.take(data.length)[0], data),
   ];
   try {
@@ -639,7 +640,10 @@ Deno.test("parameters do not touch each other, whatever the threads and wherever
       // Helpers need a moment to start: the last of these runs have them.
       for (let again = 0; again < 5; again++) {
         let n = 0;
-        assert.deepEqual(run(everything, threads, (data) => place(data, n++)), plain);
+        const got = run(everything, threads, (data) => place(data, n++));
+        // All at once, a difference would take minutes and gigabytes to be told.
+        const other = everything.filter((p) => !isDeepStrictEqual(got[p], plain[p]));
+        assert.deepEqual(other, [], "parameters that came out otherwise");
         await delay(50);
       }
     }

@@ -28,13 +28,18 @@ export interface ControlParts {
 export class LoopControl {
   readonly parts: ControlParts;
 
-  constructor(
-    parts: ControlParts = {
+  /** @param parts of a control that another thread made; without them a new one, where no run is open */
+  constructor(parts?: ControlParts) {
+    if (parts !== undefined) {
+      this.parts = parts;
+      return;
+    }
+    this.parts = {
       words: new Int32Array(new SharedArrayBuffer(4 * WORDS)),
       numbers: new Float64Array(new SharedArrayBuffer(8 * (1 + MOST_NUMBERS))),
-    },
-  ) {
-    this.parts = parts;
+    };
+    // A thread may look for work before the first run begins.
+    this.parts.words[TICKET] = PIECE_MASK;
   }
 
   /** Offers the pieces of a loop. The run before has ended. */

@@ -62,6 +62,18 @@ Deno.test("who comes late takes no piece of the next run", () => {
   assert.equal(done.length, 5);
 });
 
+Deno.test("who looks for work before the first run finds none", () => {
+  const main = new LoopControl();
+  const early = new LoopControl(main.parts);
+  const done: string[] = [];
+  early.work(() => noting(3, done));
+  assert.deepEqual(done, []);
+  main.open(0, [1]);
+  early.work(() => noting(3, done));
+  assert.ok(main.close(0));
+  assert.equal(done.length, 3);
+});
+
 Deno.test("the number of a run starts again and takes no harm", () => {
   const control = new LoopControl();
   for (let run = 0; run < 5000; run++) {
