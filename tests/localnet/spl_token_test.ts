@@ -23,6 +23,9 @@ import { rawCall, withLocalnet } from "./localnet_client.ts";
 // web3.js keeps its HTTP agent's sockets open: nothing of the localnet's.
 const test = { sanitizeResources: false, sanitizeOps: false };
 
+/** web3.js gives a transaction up after 150 blocks: ten minutes of these, for a machine with no time. */
+const PATIENT = { slotMs: 4000 };
+
 for (
   const [name, program] of [["Token", TOKEN_PROGRAM_ID], [
     "Token-2022",
@@ -30,7 +33,7 @@ for (
   ]] as const
 ) {
   Deno.test(`spl-token: ${name}`, test, async () => {
-    await withLocalnet({}, async ({ connection, localnet, wallet }) => {
+    await withLocalnet(PATIENT, async ({ connection, localnet, wallet }) => {
       const payer = await wallet();
       const other = Keypair.generate();
       const confirm = { commitment: "confirmed" } as const;
