@@ -4,7 +4,7 @@ import type { ConfigUpdateResult } from "../operator/update_config.ts";
 import { outcomeLines } from "./outcome_lines.ts";
 
 export function configLines(result: ConfigUpdateResult & Partial<AppliedConfig>): string[] {
-  const { runId, changes, outcome, paused, resumed } = result;
+  const { runId, changes, outcome, metadataOutcome, paused, resumed } = result;
   const lines = changes.map(({ field, before, after }) => `${field}: ${before} -> ${after}`);
   if (paused?.outcome?.dryRun) {
     return [...lines, "dry run, nothing was sent: the run would be paused, updated and resumed"];
@@ -12,6 +12,7 @@ export function configLines(result: ConfigUpdateResult & Partial<AppliedConfig>)
   if (outcome === null) return [`nothing to change: run "${runId}" has this configuration already`];
   return [
     ...lines,
+    ...(metadataOutcome === null ? [] : outcomeLines(metadataOutcome)),
     ...outcomeLines(outcome),
     ...(resumed ? [`the run is "${resumed.after}"`] : []),
   ];

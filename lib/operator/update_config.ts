@@ -41,7 +41,13 @@ export interface ConfigUpdateResult {
   changes: FieldChange[];
   /** Null when the chain has all of it already, or when a dry run would first have to halt the run. */
   outcome: Outcome | null;
+  /** Of the transaction before it, which name, description and sizes needed for themselves; else null. */
+  metadataOutcome: Outcome | null;
 }
+
+type Outcomes = Pick<ConfigUpdateResult, "outcome" | "metadataOutcome">;
+
+const NOTHING_SENT: Outcomes = { outcome: null, metadataOutcome: null };
 
 /** The parts of an update that differ from the chain. */
 interface Parts {
@@ -69,7 +75,7 @@ export async function updateConfig(
 ): Promise<ConfigUpdateResult> {
   let run = await readRun(context, runId, update.treasurerIndex);
   let parts = changedParts(run.state, update);
-  if (parts.changes.length === 0) return { runId, changes: [], outcome: null };
+  if (parts.changes.length === 0) return { runId, changes: [], ...NOTHING_SENT };
   const mustHalt = needsHalt(parts) && !isHalted(run.state.runState);
   throwProblems([
     ...checkOwner(context, run),
@@ -82,29 +88,29 @@ export async function updateConfig(
   if (mustHalt && halt !== undefined) {
     await halt(run);
     // The program would refuse a trial of the update while the run is running.
-    if (context.dryRun) return { runId, changes: parts.changes, outcome: null };
+    if (context.dryRun) return { runId, changes: parts.changes, ...NOTHING_SENT };
     // Epoch and step went on until the run stood still.
     run = await readRun(context, runId, update.treasurerIndex);
     parts = changedParts(run.state, update);
   }
-  return { runId, changes: parts.changes, outcome: await send(context, run, parts) };
+  return { runId, changes: parts.changes, ...await send(context, run, parts) };
 }
 
 /** One transaction; where that is too large, the texts go in one of their own before it. */
-async function send(context: OperatorContext, run: RunOnChain, parts: Parts): Promise<Outcome> {
+async function send(context: OperatorContext, run: RunOnChain, parts: Parts): Promise<Outcomes> {
   const submitChange = (change: OwnerChange) =>
     submit(context, {
       label: `update run "${run.runId}"`,
       instructions: ownerInstructions(context, run, change),
     });
   try {
-    return await submitChange(parts);
+    return { outcome: await submitChange(parts), metadataOutcome: null };
   } catch (error) {
     const isTooLarge = error instanceof PsycheError && error.code === "TRANSACTION_TOO_LARGE";
     if (!isTooLarge || parts.metadata === null) throw error;
   }
-  await submitChange({ metadata: parts.metadata });
-  return await submitChange({ ...parts, metadata: null });
+  const metadataOutcome = await submitChange({ metadata: parts.metadata });
+  return { outcome: await submitChange({ ...parts, metadata: null }), metadataOutcome };
 }
 
 function changedParts(state: CoordinatorState, update: ConfigUpdate): Parts {

@@ -95,6 +95,32 @@ Deno.test("operator commands on a run with rewards", async (t) => {
       assert.equal(dump.coordinator_account.status.state, "Waiting for members");
     });
 
+    await t.step("update-config tells of both transactions where one is too small", async () => {
+      const path = join(folder, "config/solana-test/nano-config.toml");
+      const before = (await Deno.readTextFile(path)).replace("127.0.0.1:8899", new URL(rpc).host);
+      await Deno.writeTextFile(join(folder, "before.toml"), before);
+      await Deno.writeTextFile(
+        join(folder, "after.toml"),
+        before.replace(/epoch_time = \d+/, "epoch_time = 777").replace("/factbook", "/atlas"),
+      );
+      const args = [
+        ...["-r", "test", "--apply", "--config-path", "after.toml", "--restart-from-step", "3"],
+        ...["--name", "n".repeat(64), "--description", "d".repeat(280)],
+        ...["--client-version", "v".repeat(96), "--priority-fee", "1"],
+      ];
+      const { stdout, stderr, code } = await run("update-config", ...args);
+      assert.equal(code, 0, stderr);
+      const signatures = stdout.match(/^signature \w+$/gm) ?? [];
+      assert.equal(new Set(signatures).size, 2, stdout);
+      assert.equal(stdout.match(/^fee /gm)?.length, 2);
+      const { metadataOutcome, outcome } = await done(
+        "update-config",
+        ...["-r", "test", "--apply", "--config-path", "before.toml", "--restart-from-step", "1"],
+        ...["--name", "Rewarded", "--description", "d".repeat(279), "--client-version", "test"],
+      );
+      assert.deepEqual([metadataOutcome, outcome.dryRun], [null, false]);
+    });
+
     await t.step(
       "an interruption right before the run is resumed says that it is not",
       async () => {
