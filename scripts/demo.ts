@@ -65,6 +65,7 @@ if (import.meta.main) {
           output.say(`${seconds} s  ${STEPS[name]}`);
         },
         onProgress: createDemoView(output, settings.steps),
+        onLogFailure: (error) => output.warn(error.message),
       });
       output.result(demoJson(result), demoSummary(result));
     },

@@ -20,3 +20,22 @@ Deno.test("a missing file is none; one that cannot be read or written is an erro
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("a client whose output is full goes on, also when nobody can be warned", () => {
+  const runtime = testRuntime([]);
+  const full = () => {
+    throw new Error("No space left on device");
+  };
+  const output = createOutput({ ...runtime, stdout: full }, { json: false });
+  const mute = createOutput({ ...runtime, stdout: full, stderr: full }, { json: false });
+  for (const logs of ["json", "console"] as const) {
+    for (const place of [output, mute]) {
+      const writer = createEventWriter(place, { logs, client: "c" });
+      for (let i = 0; i < 3; i++) writer.emit({ type: "waiting", reason: "members" });
+      writer.close();
+    }
+  }
+  const warnings = runtime.written.stderr.trimEnd().split("\n");
+  assert.equal(warnings.length, 2);
+  assert.match(warnings[0], /^warning: .* standard output \(No space left/);
+});

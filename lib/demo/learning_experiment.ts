@@ -121,6 +121,9 @@ export async function learningExperiment(
       const last = monitor.steps.at(-1);
       if (last !== undefined) onProgress(network, last.step, last.loss);
     },
+    onLogFailure(error) {
+      throw error;
+    },
   });
   const monitor = await replay(run.eventLog);
   curves.push({

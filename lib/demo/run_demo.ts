@@ -2,7 +2,7 @@ import { Keypair } from "@solana/web3.js";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { PsycheError } from "../error.ts";
-import { formatEventLine } from "../events/event_lines.ts";
+import { openEventLog } from "../events/event_log.ts";
 import { RunMonitor } from "../events/run_monitor.ts";
 import { loadRunConfig } from "../operator/load_run_config.ts";
 import { prepareDemo } from "../operator/prepare_demo.ts";
@@ -32,6 +32,8 @@ export interface DemoOptions {
   onSetup: (event: SetupEvent | { type: "files" }) => void;
   /** Called after every event of a client. */
   onProgress: (monitor: RunMonitor) => void;
+  /** Told once when events cannot be written to the log; throws where the run is worth nothing without. */
+  onLogFailure: (error: PsycheError) => void;
 }
 
 export interface DemoResult {
@@ -138,8 +140,7 @@ async function trainToTheEnd(
   monitor: RunMonitor,
 ): Promise<void> {
   const { signal } = options;
-  using log = await Deno.open(eventLog, { create: true, append: true });
-  const encoder = new TextEncoder();
+  using log = openEventLog(eventLog, options.onLogFailure);
   const threads = Math.max(1, Math.floor(availableParallelism() / options.clients));
   const clients: ClientProcess[] = [];
   try {
@@ -152,7 +153,7 @@ async function trainToTheEnd(
         ...(i === 0 ? ["--checkpoint-dir", join(directory, "checkpoints")] : []),
       ];
       clients.push(startClientProcess(options.trainCommand(args), (event) => {
-        log.writeSync(encoder.encode(formatEventLine(event)));
+        log.write(event);
         monitor.add(event);
         options.onProgress(monitor);
       }));
