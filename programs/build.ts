@@ -171,13 +171,14 @@ export async function installToolchain(signal: AbortSignal): Promise<void> {
 /**
  * Runs a tool and returns what it prints.
  *
- * @throws PsycheError `TOOLCHAIN_MISSING`, `PROGRAM_BUILD_FAILED`
+ * @throws PsycheError `TOOLCHAIN_MISSING`, `PROGRAM_BUILD_FAILED`; the signal's reason
  */
 export async function run(
   program: string,
   args: string[],
   options: { signal: AbortSignal; cwd?: string; env?: Record<string, string> },
 ): Promise<string> {
+  options.signal.throwIfAborted();
   let output;
   try {
     output = await new Deno.Command(program, { args, ...options }).output();
@@ -190,6 +191,8 @@ export async function run(
     );
   }
   if (!output.success) {
+    // What the interruption ended has not failed.
+    options.signal.throwIfAborted();
     throw new PsycheError(
       "PROGRAM_BUILD_FAILED",
       `${program} ended with code ${output.code}; correct what it reports:\n` +

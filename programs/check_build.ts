@@ -3,6 +3,7 @@
  * what the programs and kernels do.
  */
 import { cp } from "node:fs/promises";
+import { statusWithTalk } from "../lib/container/run_child.ts";
 import { PsycheError } from "../lib/error.ts";
 import { type BuildFolders, type BuiltFiles, type Checksums, committedPath } from "./build.ts";
 
@@ -77,15 +78,19 @@ async function test(
   signal: AbortSignal,
   env?: Record<string, string>,
 ): Promise<void> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
+  signal.throwIfAborted();
+  const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "--allow-all", ...args],
     env,
     cwd,
-    stdout: "inherit",
+    stdout: "piped",
     stderr: "inherit",
     signal,
-  }).output();
+  }).spawn();
+  const { success } = await statusWithTalk(child);
   if (success) return;
+  // What the interruption ended has not failed.
+  signal.throwIfAborted();
   throw new PsycheError(
     "PROGRAMS_MISBEHAVE",
     "The programs or kernels of this build fail the tests above; build with the recorded tool " +
