@@ -61,7 +61,7 @@ export async function testBuild(
     PSYCHE_FUZZ_CASES: FUZZ_CASES,
   });
   // The kernels are read from beside their callers, so the trainer is tested as a copy.
-  const copy = await Deno.makeTempDir({ dir: root, prefix: ".rebuilt-" });
+  const copy = await Deno.makeTempDir({ dir: sources, prefix: ".rebuilt-" });
   try {
     await cp(`${root}/lib`, `${copy}/lib`, { recursive: true });
     await cp(`${folder}/kernels.wasm`, `${copy}/lib/trainer/kernels/kernels.wasm`);
