@@ -7,6 +7,7 @@ import { runCommand } from "../lib/cli/run_command.ts";
 import { runArguments } from "../lib/container/client_container.ts";
 import { containerEnv, hostFile, readClientEnv } from "../lib/container/client_env.ts";
 import { docker, dockerOutput, gpuCount, requireEngine } from "../lib/container/docker.ts";
+import { pullMissing } from "../lib/container/pull_missing.ts";
 
 export const command = defineCommand({
   name: "psyche_client_train",
@@ -32,6 +33,7 @@ export const command = defineCommand({
     const given = containerEnv(env);
     const { name, image } = settings;
     const wallet = await hostFile(env.WALLET_FILE);
+    await pullMissing(image, { signal });
     signal.throwIfAborted();
     // Ctrl+C reaches the container's process through docker itself; a SIGTERM does not.
     const stop = () => void dockerOutput(["stop", name]).catch(() => {});
