@@ -4,6 +4,7 @@ import { PsycheError } from "../error.ts";
 import { type ClientContainer, runArguments } from "./client_container.ts";
 import { type ClientEnv, containerEnv } from "./client_env.ts";
 import { dockerOutput, gpuCount } from "./docker.ts";
+import { reportStartups, STARTUP_WATCH } from "./report_startups.ts";
 import { startContainer } from "./start_container.ts";
 
 /** @throws PsycheError `GPUS_TOO_FEW` when there are GPUs, but not one for each client */
@@ -39,10 +40,6 @@ export interface FleetOptions {
   pollMilliseconds?: number;
 }
 
-/** A client that fails at once is started again five times, with pauses: then it has ended by now. */
-const LIMIT_MILLISECONDS = 60_000;
-const POLL_MILLISECONDS = 500;
-
 /**
  * Starts containers that go on by themselves; one of the same name, running or not, is removed first.
  * Returns when each of them is healthy, or has had its time to become so.
@@ -62,40 +59,20 @@ export async function startFleet(members: FleetMember[], options: FleetOptions):
     const gpu = gpuOf(i, members.length, gpus);
     return { ...member, env, gpu, detached: true };
   });
-  const startups = containers.map(async (container) => {
+  const start = async (container: ClientContainer & { name: string }) => {
     const { name, gpu } = container;
     await dockerOutput(["rm", "--force", name], { command, signal }).catch(ignoreMissing);
     say(`starting ${name} on ${gpu === undefined ? cpu : `GPU ${gpu}`}`);
-    const startup = await startContainer(name, runArguments(container), {
+    return await startContainer(name, runArguments(container), {
       command,
       environment: env,
       signal,
-      limitMilliseconds: options.limitMilliseconds ?? LIMIT_MILLISECONDS,
-      pollMilliseconds: options.pollMilliseconds ?? POLL_MILLISECONDS,
+      limitMilliseconds: options.limitMilliseconds ?? STARTUP_WATCH.limitMilliseconds,
+      pollMilliseconds: options.pollMilliseconds ?? STARTUP_WATCH.pollMilliseconds,
     });
-    if (startup.state === "ended") {
-      return `${name} ended with exit code ${startup.exitCode}${lastWords(startup.lastLines)}`;
-    }
-    say(
-      startup.state === "healthy"
-        ? `${name} started`
-        : `${name} runs, but accepts no peers yet${lastWords(startup.lastLines)}`,
-    );
-  });
-  // Each of them ends its docker command, also when another one fails.
-  await Promise.allSettled(startups);
-  const problems = (await Promise.all(startups)).filter((problem) => problem !== undefined);
-  if (problems.length === 0) return members.map(({ name }) => name);
-  throw new PsycheError(
-    "CLIENTS_ENDED",
-    `${problems.length} of ${members.length} clients ended when they had just been started; mend ` +
-      `what they say and start them again:\n${problems.join("\n")}`,
-  );
-}
-
-function lastWords(lines: string[]): string {
-  if (lines.length === 0) return " without a word";
-  return `; its last words:${lines.map((line) => `\n  ${line}`).join("")}`;
+  };
+  await reportStartups(containers.map((it) => ({ name: it.name, startup: start(it) })), say);
+  return members.map(({ name }) => name);
 }
 
 function ignoreMissing(error: unknown) {
