@@ -63,6 +63,14 @@ Deno.test("sending, simulating and failing", async (t) => {
       assert.equal(await connection.getBalance(receiver), before + sum);
     });
 
+    await t.step("the same transaction twice in a moment arrives twice", async () => {
+      const before = await connection.getBalance(receiver);
+      for (const _ of [1, 2, 3]) {
+        await sendInstructions({ ...common, instructions: [transfer(7)] });
+      }
+      assert.equal(await connection.getBalance(receiver), before + 21);
+    });
+
     await t.step("too little money, with and without a simulation", async () => {
       for (const computeUnitLimit of [undefined, 10_000]) {
         const options = { ...common, instructions: [transfer(1e12)], computeUnitLimit };
