@@ -90,7 +90,7 @@ const actions: Record<Action, () => Promise<number | void>> = {
     if (results.length > 3) results.shift();
     return loss;
   },
-  apply: () => Promise.resolve(void engine.apply({ lr, results })),
+  apply: () => Promise.resolve(void engine.apply({ lr, previousLr: lr, results })),
 };
 
 /** Time that this process has spent on the processor, all threads together. */
