@@ -39,7 +39,7 @@ export interface Comparison {
   /** Rate of the step's products while the graph runs, over that of the large product, by the minima. */
   efficiency: number;
   distroStep: Times;
-  /** Part of a DisTrO step that is not the model's forward and backward pass. */
+  /** Part of a DisTrO step that is neither the model's forward and backward pass nor clipping. */
   distroOverhead: Times;
   /** Results of three clients. */
   distroApply: Times;
@@ -126,7 +126,10 @@ export async function compareTraining(
     const stepGraph = of("step", (m) => m.graphMilliseconds);
     const product = of("product");
     const distroStep = of("distro step");
-    const overhead = of("distro step", (m) => m.milliseconds - m.graphMilliseconds);
+    const overhead = of(
+      "distro step",
+      (m) => m.milliseconds - m.graphMilliseconds - m.normMilliseconds,
+    );
     const apply = of("distro apply");
     const shape = { sequenceLength, microBatchSize: batch };
     const estimate = estimateMemory(config, { ...shape, optimizer: ADAMW });
