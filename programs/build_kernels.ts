@@ -25,9 +25,10 @@ export async function buildKernels(
     flags: [
       "-Ctarget-feature=+simd128,+bulk-memory,+atomics",
       `-Clinker=${LLVM}wasm-ld`,
-      // All threads work on one memory. It may grow to all that addresses of 32 bits reach.
+      // All threads work on one memory, of a fixed size that is put in when the module is loaded.
       link("--import-memory"),
       link("--shared-memory"),
+      link(`--initial-memory=${2 ** 32}`),
       link(`--max-memory=${2 ** 32}`),
       // Each thread gets a stack of its own.
       link("--export=__stack_pointer"),

@@ -44,7 +44,7 @@ export async function applyRound(options: {
     if (!stillWarmingUp(state, announcement)) results.push(result);
   }
   const step = state.progress.step;
-  const response = await trainer.apply({ step, lr: trainingRates(state, step).lr, results });
+  const response = await trainer.apply({ step, ...trainingRates(state, step), results });
   emit({
     type: "applied",
     epoch: record.epoch,

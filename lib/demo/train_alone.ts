@@ -71,8 +71,9 @@ export async function trainAlone(options: TrainAloneOptions): Promise<LearningCu
       const samples = await data.read({ start: first, end: first + BigInt(batch - 1) }, signal);
       const start = performance.now();
       const lr = learningRate(schedule, step);
+      const previousLr = learningRate(schedule, step - 1);
       if (waiting.length === 2) {
-        await trainer.apply({ step, lr, results: [waiting.shift()!] });
+        await trainer.apply({ step, lr, previousLr, results: [waiting.shift()!] });
       }
       const { loss, result } = await trainer.train({
         step,
@@ -80,7 +81,7 @@ export async function trainAlone(options: TrainAloneOptions): Promise<LearningCu
         ...samples,
         batch,
         lr,
-        previousLr: learningRate(schedule, step - 1),
+        previousLr,
         resetOptimizer: false,
       }, signal);
       if (options.optimizer.kind === "Distro") waiting.push(result);

@@ -49,8 +49,10 @@ function proxy(
     ...summary,
     train: (request, signal) =>
       abortable(signal, (abort) => client.call("train", compactRequest(request), abort)),
-    apply: ({ lr, results }) =>
-      client.call("apply", { lr, results: results.map((result) => result.map(compactSparse)) }),
+    apply: (request) => {
+      const results = request.results.map((result) => result.map(compactSparse));
+      return client.call("apply", { ...request, results });
+    },
     evaluate: (tokens, batch) => client.call("evaluate", compact(tokens), batch),
     score: (tokens, count) => client.call("score", tokens, count),
     generate: (prompt, options, signal) =>

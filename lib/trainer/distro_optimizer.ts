@@ -36,12 +36,23 @@ export function createDistro(
     })),
     threads,
   );
-  const applier = new ResultApplier(parameters, hyper, threads);
+  const applier = new ResultApplier(
+    parameters.map(({ name, shape, data, state: [residual, ahead] }) => ({
+      name,
+      shape,
+      data,
+      lookAhead: { residual, ahead },
+    })),
+    hyper,
+    threads,
+  );
   const shrink = elementwise("scale", weights.map((data) => [data]), threads);
   // Beside the weights: adding back what was subtracted would not restore every bit.
   const ahead = parameters.map(({ name, shape, state: [, data] }) => ({ name, shape, data }));
   const inOrder = perGradients((gradients) => parameters.map(({ name }) => gradients.get(name)!));
   let own: OwnResult[] = [];
+  /** Rate for which the weights ahead are what they should be; null when for none. */
+  let aheadRate: number | null = null;
 
   /** Keeps those of the rounds that are still needed. */
   const keepOf = (rounds: readonly number[]) => {
@@ -53,16 +64,19 @@ export function createDistro(
     reset() {
       keepOf([]);
       residuals.reset();
+      aheadRate = null;
     },
 
     lookAhead(previousLr) {
-      residuals.lookAhead(previousLr);
+      if (aheadRate !== previousLr) residuals.lookAhead(previousLr);
+      aheadRate = previousLr;
       return ahead;
     },
 
     step({ gradients, clip, lr, round }) {
       // A round number that fell back means a new epoch, which subtracts nothing of the old one.
       keepOf([round - 1, round]);
+      aheadRate = null;
       const isFirstOfRound = !own.some((entry) => entry.round === round);
       const entries = residuals.step({
         gradients: inOrder(gradients),
@@ -78,8 +92,10 @@ export function createDistro(
         .map((kept, p) => writeEntries(kept, layouts[p], settings.quantize1bit));
     },
 
-    apply(results, lr) {
-      applier.apply(results, lr);
+    apply(results, lr, previousLr) {
+      if (results.length === 0) return;
+      applier.apply(results, lr, previousLr);
+      aheadRate = previousLr ?? null;
     },
   };
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import type { Optimizer } from "../protocol/coordinator_state.ts";
 import { createDistro } from "./distro_optimizer.ts";
 import { decodeIndices } from "./distro/index_encoding.ts";
@@ -27,9 +28,10 @@ function near(got: ArrayLike<number>, expected: number[], what: string) {
 
 function client(settings = SETTINGS) {
   const weights = matrix((r, c) => 0.1 * (r - c));
-  const state = [new Float32Array(24), new Float32Array(24)] as const;
-  const optimizer = createDistro(settings, [{ name: "w", shape: [4, 6], data: weights, state }]);
-  return { optimizer, weights };
+  const [residual, ahead] = [new Float32Array(24), new Float32Array(24)];
+  const parameter = { name: "w", shape: [4, 6], data: weights, state: [residual, ahead] as const };
+  const optimizer = createDistro(settings, [parameter]);
+  return { optimizer, weights, residual };
 }
 
 /** The worked pipeline of docs/protocol/training-math.md section 3.9, one row a round. */
@@ -72,7 +74,8 @@ Deno.test("two clients follow the worked pipeline of the specification", () => {
   const history: DistroResult[][] = [];
   for (const [t, row] of PIPELINE.entries()) {
     for (const { optimizer, weights } of [a, b]) {
-      if (t >= 2) optimizer.apply(history[t - 2], LR);
+      // Also where what comes is not known.
+      if (t >= 2) optimizer.apply(history[t - 2], LR, t % 2 === 0 ? LR : undefined);
       const before = weights.slice();
       const [ahead] = optimizer.lookAhead(LR);
       if (optimizer === a.optimizer) near(ahead.data, row.ahead, `round ${t}, weights ahead`);
@@ -129,4 +132,33 @@ Deno.test("weights decay once a round, however many batches are trained", () => 
     assert.deepEqual(one.weights, two.weights);
   }
   near(one.weights, [0, -.0998001, -.1996002], "decayed twice");
+});
+
+Deno.test("weights look ahead by the residuals as they are, whatever was known before", () => {
+  const rates = fc.constantFrom(0, LR, 2 * LR);
+  const action = fc.oneof(
+    fc.record({ lookAt: rates }),
+    fc.record({ apply: fc.constantFrom(undefined, 0, LR, 2 * LR) }),
+    fc.constantFrom({ step: true }, { reset: true }, { nothing: true }),
+  );
+  fc.assert(fc.property(fc.array(action, { maxLength: 12 }), rates, (actions, last) => {
+    const { optimizer, weights, residual } = client();
+    const step = (round: number) => {
+      const gradients = new Map([["w", matrix((r, c) => Math.sin(round + 6 * r + c))]]);
+      return optimizer.step({ gradients, clip: 1, lr: LR, round });
+    };
+    const result = step(0);
+    const check = (rate: number) => {
+      const [{ data }] = optimizer.lookAhead(rate);
+      const wanted = weights.map((w, i) => w - Math.fround(rate) * Math.sign(residual[i]));
+      assert.deepEqual(data, wanted);
+    };
+    for (const [i, action] of [...actions, { lookAt: last }].entries()) {
+      if ("lookAt" in action) check(action.lookAt);
+      else if ("apply" in action) optimizer.apply([result], LR, action.apply);
+      else if ("step" in action) step(1 + i);
+      else if ("reset" in action) optimizer.reset();
+      else optimizer.apply([], LR, 3 * LR);
+    }
+  }));
 });

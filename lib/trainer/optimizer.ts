@@ -16,6 +16,10 @@ export interface Optimizer {
   lookAhead(previousLr: number): readonly Parameter[];
   /** Uses gradients, each times `clip`; returns what is to be sent to the others. */
   step(batch: { gradients: Gradients; clip: number; lr: number; round: number }): DistroResult;
-  /** Changes the weights by one round's results; all or nothing. */
-  apply(results: readonly DistroResult[], lr: number): void;
+  /**
+   * Changes the weights by one round's results; all or nothing.
+   *
+   * @param previousLr with which `lookAhead` will be called next, if known: then it costs less
+   */
+  apply(results: readonly DistroResult[], lr: number, previousLr?: number): void;
 }

@@ -52,6 +52,14 @@ export interface TrainResponse {
   milliseconds: number;
 }
 
+export interface ApplyRequest {
+  step: number;
+  lr: number;
+  /** That of the training that follows, if known: weights are prepared for it on the way. */
+  previousLr?: number;
+  results: DistroResult[];
+}
+
 export interface ApplyResponse {
   /** As {@linkcode Trainer.weightsFingerprint}. */
   weightsFingerprint: string;
@@ -114,7 +122,7 @@ export interface Trainer {
   /** Trains one batch. Aborting `signal` stops between micro-batches and rejects. */
   train(request: TrainRequest, signal?: AbortSignal): Promise<TrainResponse>;
   /** Applies one round's accepted results in the given order (training-math.md section 3.3). */
-  apply(request: { step: number; lr: number; results: DistroResult[] }): Promise<ApplyResponse>;
+  apply(request: ApplyRequest): Promise<ApplyResponse>;
   /** Mean loss of token rows [batch, sequenceLength] without changing anything. */
   evaluate(tokens: Int32Array, batch: number): Promise<number>;
   /**

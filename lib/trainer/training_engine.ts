@@ -25,6 +25,7 @@ import type { Optimizer, TrainedParameter } from "./optimizer.ts";
 import { chooseDevices, countRanks } from "./runtime/device_list.ts";
 import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
 import type {
+  ApplyRequest,
   ApplyResponse,
   ComputeDevice,
   DistroResult,
@@ -174,11 +175,12 @@ export class TrainingEngine {
   }
 
   /** @throws PsycheError `DISTRO_RESULT_INVALID`, `LEARNING_RATE_INVALID`; weights unchanged then. */
-  apply({ lr, results }: { lr: number; results: DistroResult[] }): ApplyResponse {
+  apply({ lr, previousLr, results }: Omit<ApplyRequest, "step">): ApplyResponse {
     const start = performance.now();
     checkRate(lr);
+    if (previousLr !== undefined) checkRate(previousLr);
     this.#inference.weightsChanged();
-    this.#optimizer.apply(results, lr);
+    this.#optimizer.apply(results, lr, previousLr);
     const weightsFingerprint = this.weightsFingerprint();
     return { weightsFingerprint, milliseconds: performance.now() - start };
   }

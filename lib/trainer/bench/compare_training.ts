@@ -12,6 +12,7 @@ import { JaxRival } from "./jax_rival.ts";
 import { compareSteps, type Rival, type Times, times } from "./times.ts";
 
 export interface CompareOptions {
+  /** Of large models; small ones take little time and vary more, so {@linkcode SMALL_TIMES} as many. */
   repetitions: number;
   threads: number;
   /** A Python with torch; null leaves the comparison out. */
@@ -39,7 +40,7 @@ export interface Comparison {
   /** Rate of the step's products while the graph runs, over that of the large product, by the minima. */
   efficiency: number;
   distroStep: Times;
-  /** Part of a DisTrO step that is not the model's forward and backward pass. */
+  /** Part of a DisTrO step that is neither the model's forward and backward pass nor clipping. */
   distroOverhead: Times;
   /** Results of three clients. */
   distroApply: Times;
@@ -63,6 +64,7 @@ export interface PyTorchRival extends Rival {
 const PAUSE_MILLISECONDS = 100;
 /** Steps before the first that counts. */
 const WARM_UP = 2;
+const SMALL_TIMES = 3;
 
 /**
  * Measures one case. The processes take turns, step by step, so that what else the machine does
@@ -74,6 +76,7 @@ export async function compareTraining(
   { name, config, batch, sequenceLength, small }: BenchCase,
   { repetitions, threads, python, jax: withJax, signal, onMeasured }: CompareOptions,
 ): Promise<Comparison> {
+  const turnsTaken = WARM_UP + repetitions * (small ? SMALL_TIMES : 1);
   const directory = await Deno.makeTempDir({ prefix: "psyche-bench-" });
   const started: { end(): Promise<void> }[] = [];
   try {
@@ -107,13 +110,13 @@ export async function compareTraining(
       ...(torch === null ? [] : [["torch product", torch, "product"] as typeof turns[number]]),
     ];
     const measured = new Map<string, Measurement[]>(turns.map(([key]) => [key, []]));
-    for (let i = 0; i < WARM_UP + repetitions; i++) {
+    for (let i = 0; i < turnsTaken; i++) {
       for (const [key, contestant, action] of turns) {
         await delay(PAUSE_MILLISECONDS, undefined, { signal });
         measured.get(key)!.push(await contestant.measure(action));
       }
       await jax?.takeTurn();
-      onMeasured?.(i + 1, WARM_UP + repetitions);
+      onMeasured?.(i + 1, turnsTaken);
     }
 
     const of = (key: string, value = (m: Measurement) => m.milliseconds) =>
@@ -126,7 +129,10 @@ export async function compareTraining(
     const stepGraph = of("step", (m) => m.graphMilliseconds);
     const product = of("product");
     const distroStep = of("distro step");
-    const overhead = of("distro step", (m) => m.milliseconds - m.graphMilliseconds);
+    const overhead = of(
+      "distro step",
+      (m) => m.milliseconds - m.graphMilliseconds - m.normMilliseconds,
+    );
     const apply = of("distro apply");
     const shape = { sequenceLength, microBatchSize: batch };
     const estimate = estimateMemory(config, { ...shape, optimizer: ADAMW });

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { nanoConfig } from "../model/llama_config.ts";
 import { compareTraining } from "./compare_training.ts";
 import { JaxRival } from "./jax_rival.ts";
+import type { Measurement } from "./contestant.ts";
 import { comparisonLines, missedGoals } from "./report.ts";
+import { compareSteps } from "./times.ts";
 
 Deno.test("a tiny model is measured in processes of their own, and judged", async () => {
   const config = { ...nanoConfig(32), hiddenSize: 32, intermediateSize: 64, layers: 1 };
@@ -26,13 +28,22 @@ Deno.test("a tiny model is measured in processes of their own, and judged", asyn
   assert.equal(missedGoals({ ...good, distroShare: 0.2, scriptShare: 0.1 }).length, 2);
 
   const step = { min: 90, median: 100 };
-  const jax = { step, peakBytes: 1e9, ratio: { min: 9, median: 10 }, lossDifference: 1e-6 };
+  const jax = { step, peakBytes: 1e9, ratio: { min: 11, median: 9 }, lossDifference: 1e-6 };
   assert.equal(missedGoals({ ...good, jax }).length, 1);
   assert.match(
     comparisonLines({ ...good, jax }).join("\n"),
-    /jax-js, with SGD .* 10\.00 times ours/,
+    /jax-js, with SGD .* 9\.00 times ours/,
   );
   assert.match(comparisonLines({ ...good, jax: "gone" }).join("\n"), /not compared: gone/);
+});
+
+Deno.test("a rival is compared turn by turn, and for as many turns as it took", () => {
+  const steps = (...all: number[]) =>
+    all.map((milliseconds) => ({ milliseconds, peakBytes: 7, loss: 1 }) as Measurement);
+  const { step, ratio } = compareSteps(steps(99, 40, 10, 60), steps(1, 10, 5, 20, 1), 1);
+  assert.deepEqual(step, { min: 10, median: 40 });
+  // Of the turns 4, 2 and 3.
+  assert.deepEqual(ratio, { min: 2, median: 3 });
 });
 
 Deno.test("a rival whose process ends is left out with a word about it", async () => {

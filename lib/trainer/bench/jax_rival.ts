@@ -14,8 +14,8 @@ const COMMAND = [
   "--allow-read",
   fileURLToPath(new URL("jax_contestant.ts", import.meta.url)),
 ];
-/** Steps that count; a few say enough of something this much slower. */
-const COUNTED = 3;
+/** Steps that count at most, of something this much slower. */
+const COUNTED = 9;
 
 export class JaxRival {
   readonly #contestant: Contestant;

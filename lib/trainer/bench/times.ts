@@ -11,7 +11,7 @@ export interface Times {
 export interface Rival {
   step: Times;
   peakBytes: number;
-  /** Its time over ours: above 1, this toolkit is faster. */
+  /** Its time over ours, above 1 when this toolkit is faster: of the best, and the median of all turns. */
   ratio: Times;
   /** Difference of the losses of the first step, which both compute from the same weights. */
   lossDifference: number;
@@ -22,15 +22,21 @@ export function times(values: number[]): Times {
   return { min: sorted[0], median: sorted[sorted.length >> 1] };
 }
 
-/** Steps of a rival beside our own; of both the first `warmUp` count for the loss only. */
+/**
+ * Steps of a rival beside our own of the same turns, in which the machine was about as fast; of both the
+ * first `warmUp` count for the loss only.
+ */
 export function compareSteps(theirs: Measurement[], ours: Measurement[], warmUp: number): Rival {
   const [step, own] = [theirs, ours].map((steps) =>
-    times(steps.slice(warmUp).map((one) => one.milliseconds))
+    steps.slice(warmUp, theirs.length).map((one) => one.milliseconds)
   );
   return {
-    step,
+    step: times(step),
     peakBytes: theirs.at(-1)!.peakBytes,
-    ratio: { min: step.min / own.min, median: step.median / own.median },
+    ratio: {
+      min: times(step).min / times(own).min,
+      median: times(step.map((milliseconds, turn) => milliseconds / own[turn])).median,
+    },
     lossDifference: Math.abs(theirs[0].loss! - ours[0].loss!),
   };
 }

@@ -32,13 +32,16 @@ sessions.run = async function (...values: unknown[]) {
 };
 
 let inKernels = 0;
+let inNorm = 0;
 const { loop } = KernelThreads.prototype;
 KernelThreads.prototype.loop = function (...values) {
   const run = loop.apply(this, values);
   return (numbers) => {
     const start = performance.now();
     run(numbers);
-    inKernels += performance.now() - start;
+    const taken = performance.now() - start;
+    inKernels += taken;
+    if (values[0] === "sumOfSquares") inNorm += taken;
   };
 };
 
@@ -90,7 +93,7 @@ const actions: Record<Action, () => Promise<number | void>> = {
     if (results.length > 3) results.shift();
     return loss;
   },
-  apply: () => Promise.resolve(void engine.apply({ lr, results })),
+  apply: () => Promise.resolve(void engine.apply({ lr, previousLr: lr, results })),
 };
 
 /** Time that this process has spent on the processor, all threads together. */
@@ -101,7 +104,7 @@ function processorMilliseconds(): number {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const action: Action = JSON.parse(line);
-  longestRun = inKernels = 0;
+  longestRun = inKernels = inNorm = 0;
   const processor = processorMilliseconds();
   const start = performance.now();
   const loss = await actions[action]();
@@ -110,6 +113,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     processorMilliseconds: processorMilliseconds() - processor,
     graphMilliseconds: longestRun,
     kernelMilliseconds: inKernels,
+    normMilliseconds: inNorm,
     peakBytes: peakBytes(),
     loss: loss ?? undefined,
   };

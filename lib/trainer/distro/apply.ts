@@ -5,7 +5,7 @@ import { PsycheError } from "../../error.ts";
 import type { DistroResult } from "../trainer.ts";
 import { operand } from "../kernels/kernel_space.ts";
 import { type KernelThreads, soleThread } from "../kernels/kernel_threads.ts";
-import { emptyEntries, type Entries, readEntries, readResult } from "./entries.ts";
+import { byParameter, emptyEntries, type Entries, readEntries } from "./entries.ts";
 import { type DistroHyper, type DistroLayout, distroLayout } from "./layout.ts";
 
 /** A parameter as apply changes it, fp32 in row-major order. */
@@ -13,6 +13,11 @@ export interface ParameterData {
   name: string;
   shape: readonly number[];
   data: Float32Array;
+}
+
+/** A parameter that apply can let look ahead on the way, as `Residuals` do. */
+export interface AppliedParameter extends ParameterData {
+  lookAhead?: { residual: Float32Array; ahead: Float32Array };
 }
 
 /**
@@ -44,10 +49,11 @@ export function checkResult(
 
 /** Applies rounds of results to the same parameters. */
 export class ResultApplier {
-  readonly #parameters: readonly ParameterData[];
+  readonly #parameters: readonly AppliedParameter[];
   readonly #layouts: readonly DistroLayout[];
   readonly #threads: KernelThreads;
-  #slots: readonly Entries[] = [];
+  /** Room for results, by parameter. */
+  #slots: readonly Entries[][] = [];
   /** For all slots. */
   #apply: (numbers: readonly number[]) => void = () => {};
 
@@ -56,7 +62,7 @@ export class ResultApplier {
    * @throws PsycheError `DISTRO_SHAPE_INVALID`, `DISTRO_INPUT_INVALID`
    */
   constructor(
-    parameters: readonly ParameterData[],
+    parameters: readonly AppliedParameter[],
     hyper: DistroHyper,
     threads: KernelThreads = soleThread(),
   ) {
@@ -83,26 +89,30 @@ export class ResultApplier {
    * No results change nothing.
    *
    * @param results accepted results in the order agreed by all clients
+   * @param aheadRate with which the parameters that have `lookAhead` are to look ahead afterwards
    * @throws PsycheError `DISTRO_RESULT_INVALID`; the parameters are unchanged then
    */
-  apply(results: readonly DistroResult[], lr: number): void {
+  apply(results: readonly DistroResult[], lr: number, aheadRate?: number): void {
     for (const result of results) checkCount(this.#parameters, result);
     if (results.length > this.#slots.length) this.#prepare(results.length);
-    results.forEach((result, i) => readResult(result, this.#layouts, this.#slots[i]));
-    if (results.length > 0) this.#apply([lr, results.length]);
+    results.forEach((result, i) =>
+      this.#layouts.forEach((layout, p) => readEntries(result[p], layout, this.#slots[i][p]))
+    );
+    if (results.length === 0) return;
+    this.#apply([lr, results.length, ...aheadRate === undefined ? [] : [aheadRate]]);
   }
 
   /** Room for so many results, with some to spare. */
   #prepare(count: number): void {
-    const slots = 2 ** Math.ceil(Math.log2(count));
-    this.#slots = Array.from({ length: slots }, () => emptyEntries(this.#layouts));
-    const parameters = this.#parameters.map(({ data }, p) => ({
+    const length = 2 ** Math.ceil(Math.log2(count));
+    const slots = Array.from({ length }, () => emptyEntries(this.#layouts));
+    this.#slots = slots.map((entries) => byParameter(entries, this.#layouts));
+    const parameters = this.#parameters.map(({ data, lookAhead }, p) => ({
       layout: this.#layouts[p],
-      weights: operand(data),
+      operands: [data, ...lookAhead ? [lookAhead.residual, lookAhead.ahead] : []].map(operand),
     }));
-    const task = { parameters, slots: this.#slots };
-    const operands = parameters.map(({ weights }) => weights);
-    this.#apply = this.#threads.loop("applyBands", task, operands);
+    const operands = parameters.flatMap(({ operands }) => operands);
+    this.#apply = this.#threads.loop("applyBands", { parameters, slots }, operands);
   }
 }
 

@@ -36,20 +36,25 @@ export const stepBands: Loop<StepTask> = ({ parameters, slots, broken }, spaces)
   });
 
 export interface ApplyTask {
-  parameters: readonly { layout: DistroLayout; weights: Operand }[];
+  /** Operands: the weights; where something looks ahead of them, the residual and the weights ahead too. */
+  parameters: readonly { layout: DistroLayout; operands: readonly Operand[] }[];
   /** Room for results. */
   slots: readonly Entries[];
 }
 
 /**
  * `weights -= step * sign(decode(mean of results))`. Runs with the step and the number of results, which
- * are in the first slots.
+ * are in the first slots; with a further number, `ahead = weights - number * sign(residual)` comes next.
  */
 export const applyBands: Loop<ApplyTask> = ({ parameters, slots }, spaces) =>
-  overBands(parameters, ({ layout, weights }, { from, entry }, [step, count]) => {
+  overBands(parameters, ({ layout, operands }, { from, entry }, [step, count, rate]) => {
     const length = layout.h * layout.cols;
-    spaces.visit([weights], { from, length, written: [0] }, (space, [weights]) => {
+    spaces.visit(operands, { from, length, written: [0, 2] }, (space, addresses) => {
+      const [weights, residual, ahead] = addresses;
       BlockKernels.of(space, layout).apply(weights, slots.slice(0, count), entry, step);
+      // While the band is in the cache.
+      if (ahead === undefined || rate === undefined) return;
+      space.kernels.look_ahead(ahead, weights, residual, length, rate);
     });
   });
 

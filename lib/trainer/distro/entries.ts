@@ -37,32 +37,20 @@ export function byParameter(
 }
 
 /**
- * Expands and checks a whole result, one parameter for each layout.
- *
- * @param into gets it; may be changed in part when the result is refused
- * @throws PsycheError `DISTRO_RESULT_INVALID`, see {@linkcode readEntries}
- */
-export function readResult(
-  result: DistroResult,
-  layouts: readonly DistroLayout[],
-  into: Entries,
-): void {
-  let at = 0;
-  layouts.forEach((layout, p) => {
-    const { indices, values } = readEntries(result[p], layout);
-    into.indices.set(indices, at);
-    into.values.set(values, at);
-    at += entryCount(layout);
-  });
-}
-
-/**
  * Expands and checks one parameter of one result against the layout of the parameter.
  *
+ * @param into gets it; new arrays unless given. May be changed in part when the result is refused
  * @throws PsycheError `DISTRO_RESULT_INVALID` when shape, totalk, k, a size, an index or a value is
  * not what a result for this layout must have.
  */
-export function readEntries(sparse: SparseParameter, layout: DistroLayout): Entries {
+export function readEntries(
+  sparse: SparseParameter,
+  layout: DistroLayout,
+  into: Entries = {
+    indices: new Int32Array(entryCount(layout)),
+    values: new Float32Array(entryCount(layout)),
+  },
+): Entries {
   const sameShape = sparse.xshape.length === layout.xshape.length &&
     sparse.xshape.every((n, axis) => n === layout.xshape[axis]);
   if (!sameShape || sparse.totalk !== layout.totalk || sparse.k !== layout.k) {
@@ -71,15 +59,9 @@ export function readEntries(sparse: SparseParameter, layout: DistroLayout): Entr
       `A result of shape [${sparse.xshape}], totalk ${sparse.totalk}, k ${sparse.k} does not fit a parameter of shape [${layout.xshape}], totalk ${layout.totalk}, k ${layout.k}; refuse it.`,
     );
   }
-  const indices = decodeIndices(sparse.indices, layout.totalk);
-  const count = layout.blocks * layout.k;
-  if (indices.length !== count) {
-    throw new PsycheError(
-      "DISTRO_RESULT_INVALID",
-      `A result holds ${indices.length} indices where ${count} are needed; refuse it.`,
-    );
-  }
-  return { indices, values: decodeValues(sparse.values, count, sparse.oneBit) };
+  decodeIndices(sparse.indices, layout.totalk, into.indices);
+  decodeValues(sparse.values, into.values.length, sparse.oneBit, into.values);
+  return into;
 }
 
 /** The form that is sent: docs/protocol/training-math.md sections 3.4 to 3.7. */

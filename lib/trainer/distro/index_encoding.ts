@@ -18,19 +18,24 @@ export function encodeIndices(indices: Int32Array, totalk: number): Uint8Array<A
 /**
  * Decodes and checks indices of blocks of `totalk` entries.
  *
- * @throws PsycheError `DISTRO_RESULT_INVALID` when the byte count is not a whole number of indices or
- * an index is not below `totalk`.
+ * @param into gets them; a new array unless given. May be changed in part when they are refused
+ * @throws PsycheError `DISTRO_RESULT_INVALID` when there are not as many indices as `into` has room for,
+ * the byte count is not a whole number of them or an index is not below `totalk`.
  */
-export function decodeIndices(bytes: Uint8Array, totalk: number): Int32Array<ArrayBuffer> {
+export function decodeIndices(
+  bytes: Uint8Array,
+  totalk: number,
+  into: Int32Array = new Int32Array(Math.ceil(bytes.length / indexWidth(totalk))),
+): Int32Array {
   const width = indexWidth(totalk);
-  if (bytes.length % width !== 0) {
+  if (bytes.length !== into.length * width) {
     throw new PsycheError(
       "DISTRO_RESULT_INVALID",
-      `${bytes.length} index bytes are not a multiple of ${width}; refuse this result.`,
+      `${bytes.length} index bytes were received for ${into.length} entries of ${width} bytes; ` +
+        "refuse this result.",
     );
   }
-  const indices = new Int32Array(bytes.length / width);
-  for (let i = 0, at = 0; i < indices.length; i++, at += width) {
+  for (let i = 0, at = 0; i < into.length; i++, at += width) {
     let index = bytes[at];
     if (width > 1) index += bytes[at + 1] * 2 ** 8;
     if (width > 2) index += bytes[at + 2] * 2 ** 16 + bytes[at + 3] * 2 ** 24;
@@ -40,7 +45,7 @@ export function decodeIndices(bytes: Uint8Array, totalk: number): Int32Array<Arr
         `Index ${index} is outside a block of ${totalk} entries; refuse this result.`,
       );
     }
-    indices[i] = index;
+    into[i] = index;
   }
-  return indices;
+  return into;
 }

@@ -23,6 +23,7 @@ export function encodeSigns(values: Float32Array): Uint8Array<ArrayBuffer> {
 /**
  * Decodes `count` values: fp32, or one bit each as `1 - 2 * bit`.
  *
+ * @param into gets them; a new array unless given. May be changed in part when they are refused
  * @throws PsycheError `DISTRO_RESULT_INVALID` when the byte count does not fit `count`, a padding bit
  * is set, or a value is NaN or infinite.
  */
@@ -30,7 +31,8 @@ export function decodeValues(
   bytes: Uint8Array,
   count: number,
   oneBit: boolean,
-): Float32Array<ArrayBuffer> {
+  into: Float32Array = new Float32Array(count),
+): Float32Array {
   const expected = oneBit ? Math.ceil(count / 8) : count * 4;
   if (bytes.length !== expected) {
     throw new PsycheError(
@@ -38,7 +40,6 @@ export function decodeValues(
       `${bytes.length} value bytes were received for ${count} entries, ${expected} are needed; refuse this result.`,
     );
   }
-  const values = new Float32Array(count);
   if (oneBit) {
     if (count % 8 !== 0 && bytes[expected - 1] >> (count % 8) !== 0) {
       throw new PsycheError(
@@ -46,8 +47,8 @@ export function decodeValues(
         "The padding of the packed sign bits is not zero; refuse this result.",
       );
     }
-    for (let i = 0; i < count; i++) values[i] = 1 - 2 * ((bytes[i >> 3] >> (i & 7)) & 1);
-    return values;
+    for (let i = 0; i < count; i++) into[i] = 1 - 2 * ((bytes[i >> 3] >> (i & 7)) & 1);
+    return into;
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let i = 0; i < count; i++) {
@@ -58,7 +59,7 @@ export function decodeValues(
         `Value ${i} of ${count} is ${value}; refuse this result.`,
       );
     }
-    values[i] = value;
+    into[i] = value;
   }
-  return values;
+  return into;
 }

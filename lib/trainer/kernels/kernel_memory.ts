@@ -1,18 +1,20 @@
 /**
- * Memory that kernels of several threads work on. It grows as arrays are taken from it, up to the 4 GiB
- * that addresses of 32 bits reach.
+ * Memory that kernels of several threads work on, of a fixed size. The system provides what is written
+ * to only.
  */
 import { PsycheError } from "../../error.ts";
 
 const PAGE = 65_536;
 /** Of vectors, which every array begins with; also the unit in which room is counted. */
 const ALIGNMENT = 16;
-const MOST_PAGES = 2 ** 16;
+/** Room in the largest memory: what addresses of 32 bits reach, but for the page at 0. */
+export const MOST_BYTES = 2 ** 32 - PAGE;
 
 /** What another thread needs to work on the same memory. It can be posted. */
 export interface MemoryParts {
   id: number;
   memory: WebAssembly.Memory;
+  pages: number;
   /** Units of {@linkcode ALIGNMENT} that are taken. */
   taken: Int32Array<SharedArrayBuffer>;
 }
@@ -41,43 +43,37 @@ let nextId = 0;
 
 export class KernelMemory {
   readonly parts: MemoryParts;
+  readonly #buffer: SharedArrayBuffer;
 
   /**
-   * Room for nothing yet.
-   *
-   * @param parts of a memory that another thread made
+   * @param room in bytes, at most {@linkcode MOST_BYTES}; or the parts of a memory that another thread made
    * @throws PsycheError `KERNEL_MEMORY_REFUSED` when the system has no room for it
    */
-  constructor(parts?: MemoryParts) {
-    if (parts !== undefined) {
-      this.parts = parts;
-      return;
-    }
-    const taken = new Int32Array(new SharedArrayBuffer(4));
-    // No array begins at address 0.
-    taken[0] = PAGE / ALIGNMENT;
-    this.parts = { id: nextId++, memory: reserve(), taken };
+  constructor(room: number | MemoryParts) {
+    this.parts = typeof room === "number" ? reserve(1 + Math.ceil(room / PAGE)) : room;
+    this.#buffer = this.parts.memory.buffer as unknown as SharedArrayBuffer;
+    homes.set(this.#buffer, { memory: this, base: 0 });
   }
 
   /**
    * Takes zeroed room that is given back with the whole memory only. Any thread may ask.
    *
    * @returns its address
-   * @throws PsycheError `KERNEL_MEMORY_TOO_LARGE` beyond 4 GiB, `KERNEL_MEMORY_REFUSED`
+   * @throws PsycheError `KERNEL_MEMORY_TOO_LARGE` when so much is not left
    */
   allocate(bytes: number): number {
-    const { taken } = this.parts;
+    if (!this.hasRoom(bytes)) throw this.#tooLarge(bytes);
     const units = Math.ceil(bytes / ALIGNMENT);
-    if (!this.hasRoom(bytes)) throw tooLarge(bytes);
-    const start = Atomics.add(taken, 0, units);
-    this.#growTo(Math.ceil((start + units) * ALIGNMENT / PAGE));
+    const start = Atomics.add(this.parts.taken, 0, units);
+    // Another thread may have been faster.
+    if ((start + units) * ALIGNMENT > this.#buffer.byteLength) throw this.#tooLarge(bytes);
     return start * ALIGNMENT;
   }
 
   /** Whether so many bytes can be taken. */
   hasRoom(bytes: number): boolean {
     const units = Atomics.load(this.parts.taken, 0) + Math.ceil(bytes / ALIGNMENT);
-    return units * ALIGNMENT <= MOST_PAGES * PAGE;
+    return units * ALIGNMENT <= this.#buffer.byteLength;
   }
 
   /** A new array, zeroed. @throws as {@linkcode allocate} */
@@ -87,13 +83,7 @@ export class KernelMemory {
 
   /** The array at an address. */
   at<T extends ArrayBufferView>(type: ArrayType<T>, address: number, length: number): T {
-    const array = new type(
-      this.parts.memory.buffer as unknown as SharedArrayBuffer,
-      address,
-      length,
-    );
-    homes.set(array.buffer, { memory: this, base: 0 });
-    return array;
+    return new type(this.#buffer, address, length);
   }
 
   /**
@@ -103,23 +93,19 @@ export class KernelMemory {
   takeAlias(length: number): Float32Array<ArrayBuffer> {
     const bytes = length * Float32Array.BYTES_PER_ELEMENT;
     const base = this.allocate(bytes);
-    // Growing does not move a shared memory.
-    const pointer = Deno.UnsafePointer.of(new Uint8Array(this.parts.memory.buffer))!;
+    const pointer = Deno.UnsafePointer.of(new Uint8Array(this.#buffer))!;
     const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, bytes, base);
     // The entry keeps the memory for as long as somebody has the alias.
     homes.set(buffer, { memory: this, base });
     return new Float32Array(buffer);
   }
 
-  #growTo(pages: number): void {
-    const { memory } = this.parts;
-    const missing = () => pages - memory.buffer.byteLength / PAGE;
-    try {
-      if (missing() > 0) memory.grow(missing());
-    } catch (cause) {
-      // Another thread may have been faster.
-      if (missing() > 0) throw refused(pages * PAGE, cause);
-    }
+  #tooLarge(bytes: number): PsycheError {
+    return new PsycheError(
+      "KERNEL_MEMORY_TOO_LARGE",
+      `${bytes} bytes are more than is left of a kernel memory of ${this.#buffer.byteLength}; ` +
+        "use a smaller compression_chunk or smaller parameters.",
+    );
   }
 }
 
@@ -135,27 +121,21 @@ export function placeOf({ buffer, byteOffset, length }: Float32Array): Place | n
   return { id: home.memory.parts.id, address: home.base + byteOffset, length };
 }
 
-function reserve(): WebAssembly.Memory {
+function reserve(pages: number): MemoryParts {
+  const taken = new Int32Array(new SharedArrayBuffer(4));
+  // The first page stays free: no array begins at address 0.
+  taken[0] = PAGE / ALIGNMENT;
   try {
-    return new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared: true });
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    return { id: nextId++, memory, pages, taken };
   } catch (cause) {
-    throw refused(MOST_PAGES * PAGE, cause);
+    throw new PsycheError(
+      "KERNEL_MEMORY_REFUSED",
+      `The system has no room for a kernel memory of ${
+        pages * PAGE
+      } bytes; free memory, or raise ` +
+        "the limit of this process's address space.",
+      { cause },
+    );
   }
-}
-
-function tooLarge(bytes: number): PsycheError {
-  return new PsycheError(
-    "KERNEL_MEMORY_TOO_LARGE",
-    `${bytes} bytes do not fit the 4 GiB of one kernel memory; ` +
-      "use a smaller compression_chunk or smaller parameters.",
-  );
-}
-
-function refused(bytes: number, cause: unknown): PsycheError {
-  return new PsycheError(
-    "KERNEL_MEMORY_REFUSED",
-    `The system has no room for a kernel memory of ${bytes} bytes; free memory, or raise ` +
-      "the limit of this process's address space.",
-    { cause },
-  );
 }

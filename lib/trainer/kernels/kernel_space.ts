@@ -4,6 +4,8 @@ import { instantiateKernels, type Kernels } from "./kernels.ts";
 
 /** The kernels need a few hundred bytes. */
 const STACK_BYTES = 65_536;
+/** For stages and tables of a thread that has ordinary arrays only. */
+const SOLE_BYTES = 2 ** 30;
 
 /** An array that kernels read or write: in a kernel memory, or an ordinary one of this thread. */
 export type Operand = Place | Float32Array;
@@ -21,7 +23,7 @@ export class KernelSpace {
 
   constructor(memory: KernelMemory) {
     this.memory = memory;
-    this.kernels = instantiateKernels(memory.parts.memory);
+    this.kernels = instantiateKernels(memory.parts.memory, memory.parts.pages);
     this.kernels.__stack_pointer.value = memory.allocate(STACK_BYTES) + STACK_BYTES;
   }
 
@@ -52,7 +54,7 @@ export class KernelSpaces {
   /** The one whose memory holds an operand; any of them for ordinary arrays. */
   of(operand: Operand): KernelSpace {
     if (!(operand instanceof Float32Array)) return this.#spaces.get(operand.id)!;
-    if (this.#spaces.size === 0) this.add(new KernelMemory());
+    if (this.#spaces.size === 0) this.add(new KernelMemory(SOLE_BYTES));
     return this.#spaces.values().next().value!;
   }
 

@@ -3,6 +3,7 @@
  * `deno task build-programs`. Addresses and lengths are not checked on the other side: they must be
  * those of arrays taken from a `KernelMemory`.
  */
+import { Buffer } from "node:buffer";
 
 /** What the module exports. Arrays are addresses in bytes; lengths are elements. */
 export interface Kernels {
@@ -55,12 +56,29 @@ export interface Kernels {
   __stack_pointer: WebAssembly.Global;
 }
 
-let compiled: WebAssembly.Module | undefined;
+/** Before the least and the most pages of the memory in the module's import, both in three bytes. */
+const PAGES_AFTER = "\x06memory\x02\x03";
 
-/** A further instance of the module. Two that run at once need stacks of their own. */
-export function instantiateKernels(memory: WebAssembly.Memory): Kernels {
-  // Read once, when first needed: most of the toolkit never is.
-  compiled ??= new WebAssembly.Module(Deno.readFileSync(new URL("kernels.wasm", import.meta.url)));
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
+let bytes: Uint8Array<ArrayBuffer> | undefined;
+/** By the pages of the memory. */
+const modules = new Map<number, WebAssembly.Module>();
+
+/**
+ * A further instance of the module. Two that run at once need stacks of their own.
+ *
+ * @param pages of the memory, which cannot grow: so its size is known to compiled code, which without a
+ * fixed size asks for it at every access and takes a fifth longer
+ */
+export function instantiateKernels(memory: WebAssembly.Memory, pages: number): Kernels {
+  let module = modules.get(pages);
+  if (module === undefined) {
+    // Read once, when first needed: most of the toolkit never is.
+    bytes ??= Deno.readFileSync(new URL("kernels.wasm", import.meta.url));
+    const at = Buffer.from(bytes.buffer).indexOf(PAGES_AFTER, "latin1") + PAGES_AFTER.length;
+    const size = [pages & 127 | 128, pages >> 7 & 127 | 128, pages >> 14];
+    bytes.set([...size, ...size], at);
+    modules.set(pages, module = new WebAssembly.Module(bytes));
+  }
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   return exports as unknown as Kernels;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { elementwise, sumsOfSquares } from "./elementwise.ts";
 import { weightsFingerprint } from "./fingerprint.ts";
-import { KernelMemory, placeOf } from "./kernel_memory.ts";
+import { KernelMemory, MOST_BYTES, placeOf } from "./kernel_memory.ts";
 import { KernelSpace } from "./kernel_space.ts";
 
 const { fround } = Math;
@@ -133,7 +133,7 @@ Deno.test("a fingerprint is the same on every machine", () => {
     const x = lanes[i % 16] ^ bits;
     lanes[i % 16] = Math.imul(x << 13 | x >>> 19, 0x9e3779b1);
   });
-  const memory = new KernelMemory();
+  const memory = new KernelMemory(2 ** 24);
   const state = memory.take(Uint32Array, 16);
   state.forEach((_, lane) => state[lane] = lane + 1);
   const copy = memory.take(Float32Array, data.length);
@@ -144,21 +144,37 @@ Deno.test("a fingerprint is the same on every machine", () => {
   assert.equal(weightsFingerprint([data])(), "2e75c348e4c671e429f99c6e81c67603");
 });
 
-Deno.test("memory grows under arrays that stay where they are, up to what kernels can address", () => {
-  const memory = new KernelMemory();
+Deno.test("arrays of a memory do not touch, and no more is taken than there is room", () => {
+  const memory = new KernelMemory(2 ** 20);
   const first = memory.takeAlias(5);
   first.set([1, 2, 3, 4, 5]);
   const { address, length } = placeOf(first)!;
-  const second = memory.take(Float32Array, 10_000_000);
+  const second = memory.take(Float32Array, 1000);
   assert.equal(placeOf(second)!.address, address + 32);
   assert.ok(memory.at(Float32Array, address, length).every((x, i) => x === i + 1));
-  second[0] = 7;
+  second.fill(7);
   assert.deepEqual([...first], [1, 2, 3, 4, 5]);
   assert.equal(placeOf(first.subarray(2))!.address, address + 8);
   assert.equal(placeOf(first.slice()), null);
-  assert.ok(memory.hasRoom(2 ** 31));
-  for (const bytes of [2 ** 32, Infinity]) {
+  const left = 2 ** 20 - 32 - 4000;
+  assert.ok(memory.hasRoom(left));
+  for (const bytes of [left + 1, 2 ** 32, Infinity]) {
     assert.ok(!memory.hasRoom(bytes));
     assert.throws(() => memory.allocate(bytes), { code: "KERNEL_MEMORY_TOO_LARGE" });
+  }
+  memory.take(Uint8Array, left).fill(9);
+  assert.deepEqual([...first], [1, 2, 3, 4, 5]);
+});
+
+Deno.test("kernels reach the last element of memories of every size, and nothing beyond", () => {
+  for (const room of [65_537, 2 ** 20, 2 ** 20 + 1, 127 * 65_536, 129 * 65_536, MOST_BYTES]) {
+    const memory = new KernelMemory(room);
+    const { kernels } = new KernelSpace(memory);
+    const end = memory.parts.memory.buffer.byteLength;
+    assert.ok(end - room >= 65_536 && end - room < 2 * 65_536);
+    const last = memory.at(Float32Array, end - 8, 2).fill(3);
+    kernels.scale(end - 8, 2, 2);
+    assert.deepEqual([...last], [6, 6]);
+    assert.throws(() => kernels.scale(end - 8, 3, 2), WebAssembly.RuntimeError);
   }
 });

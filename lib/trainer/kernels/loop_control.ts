@@ -20,6 +20,9 @@ const PIECE_MASK = 2 ** PIECE_BITS - 1;
 /** Pieces that a loop may have; the number beyond says that no piece is to be had. */
 export const MOST_PIECES = PIECE_MASK;
 
+/** Falling asleep and waking up takes as long as this, and most of what is waited for less. */
+const SPIN_MILLISECONDS = 0.05;
+
 export interface ControlParts {
   words: Int32Array<SharedArrayBuffer>;
   numbers: Float64Array<SharedArrayBuffer>;
@@ -67,7 +70,7 @@ export class LoopControl {
 
   /** Until the next {@linkcode wake} after `wakes` was asked for. */
   sleep(wakes: number): void {
-    Atomics.wait(this.parts.words, WAKE, wakes);
+    this.#wait(WAKE, wakes);
   }
 
   /**
@@ -115,8 +118,18 @@ export class LoopControl {
     } while (Atomics.compareExchange(words, TICKET, taken, taken | PIECE_MASK) !== taken);
     const count = taken & PIECE_MASK;
     for (let done; (done = Atomics.load(words, DONE)) < count;) {
-      if (Atomics.wait(words, DONE, done, limitMilliseconds) === "timed-out") return false;
+      if (this.#wait(DONE, done, limitMilliseconds) === "timed-out") return false;
     }
     return Atomics.load(words, FAILED) === 0;
+  }
+
+  /** As `Atomics.wait`, but wide awake at first. */
+  #wait(word: number, value: number, limitMilliseconds?: number): string {
+    const { words } = this.parts;
+    const end = performance.now() + SPIN_MILLISECONDS;
+    while (performance.now() < end) {
+      if (Atomics.load(words, word) !== value) return "not-equal";
+    }
+    return Atomics.wait(words, word, value, limitMilliseconds);
   }
 }

@@ -1,9 +1,11 @@
 /** Memory for all that is as long as a model's parameters, where kernels and the runtime reach it. */
-import { canAlias, KernelMemory } from "./kernel_memory.ts";
+import { canAlias, KernelMemory, MOST_BYTES } from "./kernel_memory.ts";
 import { KernelThreads } from "./kernel_threads.ts";
 
 /** Left in each memory for what threads need there: stacks, tables, stages. */
 const THREADS_BYTES = 2 ** 28;
+/** Of each memory, unless arrays that lie together need more. */
+const USUAL_BYTES = 2 ** 30;
 
 export class ModelMemory {
   readonly threads: KernelThreads;
@@ -31,8 +33,8 @@ export class ModelMemory {
   #withRoom(bytes: number): KernelMemory | null {
     const needed = bytes + THREADS_BYTES;
     if (this.#memory?.hasRoom(needed)) return this.#memory;
-    const memory = new KernelMemory();
-    if (!memory.hasRoom(needed)) return null;
+    if (needed > MOST_BYTES) return null;
+    const memory = new KernelMemory(Math.max(USUAL_BYTES, needed));
     this.threads.share(memory);
     return this.#memory = memory;
   }

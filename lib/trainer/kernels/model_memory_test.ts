@@ -9,9 +9,9 @@ Deno.test("arrays of one parameter lie in one memory, together with others while
   assert.equal(new Set(small).size, 1);
   assert.deepEqual(idsOf(memory.take(5, 4)), small);
   // Nothing is written to them, so the machine does not feel their size.
-  const half = idsOf(memory.take(2 ** 27, 4));
+  const half = idsOf(memory.take(2 ** 25, 4));
   assert.deepEqual(half, small);
-  const next = idsOf(memory.take(2 ** 27, 4));
+  const next = idsOf(memory.take(2 ** 25, 4));
   assert.equal(new Set(next).size, 1);
   assert.notEqual(next[0], small[0]);
 });

@@ -37,12 +37,48 @@ fn magnitude(value: f32) -> u32 {
     value.to_bits() & WITHOUT_SIGN
 }
 
-/// Which of four elements have at least this magnitude.
+/// The magnitudes of four elements; they have no sign bit, so signed and unsigned comparison agree.
 #[inline(always)]
-unsafe fn reach(at: *const f32, threshold: v128) -> v128 {
-    let sizes = v128_and(v128_load(at as *const v128), u32x4_splat(WITHOUT_SIGN));
-    // Magnitudes have no sign bit, so signed and unsigned comparison agree.
-    i32x4_ge(sizes, threshold)
+unsafe fn magnitudes(at: *const f32) -> v128 {
+    v128_and(v128_load(at as *const v128), u32x4_splat(WITHOUT_SIGN))
+}
+
+/// Puts a key in the place of the least one, if it is larger.
+#[inline(always)]
+unsafe fn offer(heap: *mut u64, k: usize, key: u64) {
+    if key > *heap {
+        *heap = key;
+        sift_down(heap, k, 0);
+    }
+}
+
+/// Finds the peaks of all lines, and a magnitude that at least `k` elements of the block reach: the
+/// `k`-th of the peaks, or 0 when there are fewer.
+unsafe fn find_peaks(space: &Workspace) -> u32 {
+    let (h, k, heap) = (space.h, space.k, space.heap);
+    core::ptr::write_bytes(heap, 0, k);
+    // The last vector of a line may hold less than four elements.
+    let rest = u32x4_gt(u32x4_splat((h % 4) as u32), u32x4(0, 1, 2, 3));
+    for line in 0..space.w {
+        let start = space.block.add(line * padded(h));
+        let mut peak = u32x4_splat(0);
+        let mut row = 0;
+        while row + 4 <= h {
+            peak = i32x4_max(peak, magnitudes(start.add(row)));
+            row += 4;
+        }
+        if row < h {
+            peak = i32x4_max(peak, v128_and(magnitudes(start.add(row)), rest));
+        }
+        *space.peaks.add(line) = peak;
+        if v128_any_true(i32x4_gt(peak, u32x4_splat(*heap as u32))) {
+            offer(heap, k, u32x4_extract_lane::<0>(peak) as u64);
+            offer(heap, k, u32x4_extract_lane::<1>(peak) as u64);
+            offer(heap, k, u32x4_extract_lane::<2>(peak) as u64);
+            offer(heap, k, u32x4_extract_lane::<3>(peak) as u64);
+        }
+    }
+    *heap as u32
 }
 
 /// Transforms the block at `data` and writes its `k` largest entries, by descending magnitude, the
@@ -63,42 +99,32 @@ pub unsafe extern "C" fn compress_block(
     let (block, heap) = (space.block, space.heap);
     let place =
         |index: usize| block.add(*space.places.add(index % w) as usize * stride + index / w);
+    // Beside the first k, which the heap begins with, a zero is never of interest.
+    let bound = find_peaks(space).max(1);
     for index in 0..k {
         *heap.add(index) = key(magnitude(*place(index)), index);
     }
     for at in (0..k / 2).rev() {
         sift_down(heap, k, at);
     }
-    let mut least = *heap;
-    let mut threshold = u32x4_splat((least >> 32) as u32);
     for line in 0..w {
+        let threshold = u32x4_splat(bound.max((*heap >> 32) as u32));
+        if !v128_any_true(i32x4_ge(*space.peaks.add(line), threshold)) {
+            continue;
+        }
         let column = *space.frequencies.add(line) as usize;
         let line = block.add(line * stride);
         let mut row = 0;
         while row < h {
-            // Four vectors at once where there are so many: seldom is one of them of interest.
-            if row + 4 * 4 <= h {
-                let any = [0, 4, 8, 12].map(|at| reach(line.add(row + at), threshold));
-                if !v128_any_true(v128_or(v128_or(any[0], any[1]), v128_or(any[2], any[3]))) {
-                    row += 4 * 4;
-                    continue;
-                }
-            }
-            let mut candidates = i32x4_bitmask(reach(line.add(row), threshold));
+            let reached = i32x4_ge(magnitudes(line.add(row)), threshold);
+            let mut candidates = i32x4_bitmask(reached);
             while candidates != 0 {
                 let lane = candidates.trailing_zeros() as usize;
                 candidates &= candidates - 1;
                 let index = (row + lane) * w + column;
                 // The first k are in the heap from the start.
-                if row + lane >= h || index < k {
-                    continue;
-                }
-                let candidate = key(magnitude(*line.add(row + lane)), index);
-                if candidate > least {
-                    *heap = candidate;
-                    sift_down(heap, k, 0);
-                    least = *heap;
-                    threshold = u32x4_splat((least >> 32) as u32);
+                if row + lane < h && index >= k {
+                    offer(heap, k, key(magnitude(*line.add(row + lane)), index));
                 }
             }
             row += 4;

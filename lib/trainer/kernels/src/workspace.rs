@@ -2,6 +2,7 @@
 
 use crate::decode::TILE;
 use crate::transform_usual::{is_usual, usual_place};
+use core::arch::wasm32::v128;
 
 /// Tables and buffers for blocks of `h` rows and `w` columns that keep `k` entries.
 #[repr(C)]
@@ -34,6 +35,8 @@ pub struct Workspace {
     pub other: *mut f32,
     pub frequencies: *mut u32,
     pub places: *mut u32,
+    /// Of each row of `block`, the largest magnitude of each of its four lanes.
+    pub peaks: *mut v128,
     /// u64 `[k]`
     pub heap: *mut u64,
 }
@@ -84,6 +87,7 @@ fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
         other: cursor.take(padded_area),
         frequencies: cursor.take(w),
         places: cursor.take(w),
+        peaks: cursor.take(w),
         heap: cursor.take(k),
     };
     (workspace, cursor.0 - at)
