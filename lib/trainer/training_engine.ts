@@ -28,7 +28,6 @@ import type {
   ApplyRequest,
   ApplyResponse,
   ComputeDevice,
-  DistroResult,
   ModelFiles,
   TrainerOptions,
   TrainRequest,

@@ -1,6 +1,6 @@
 /** The kept coefficients of parameters as numbers. */
 import { PsycheError } from "../../error.ts";
-import type { DistroResult, SparseParameter } from "../trainer.ts";
+import type { SparseParameter } from "../trainer.ts";
 import { decodeIndices, encodeIndices } from "./index_encoding.ts";
 import { type DistroLayout, entryCount } from "./layout.ts";
 import { decodeValues, encodeFloats, encodeSigns } from "./value_encoding.ts";
