@@ -49,8 +49,7 @@ unsafe fn offer(heap: *mut u64, k: usize, key: u64) {
 unsafe fn find_bound(space: &Workspace) -> u32 {
     let (k, heap, strips) = (space.k, space.heap, space.strips());
     // Of several strips taken together, where these are enough: then fewer go into the heap.
-    let vectors = padded(space.h) / 4;
-    let groups = if k <= vectors { vectors } else { strips };
+    let groups = k.div_ceil(2).min(strips);
     core::ptr::write_bytes(heap, 0, k);
     for group in 0..groups {
         let mut peak = u32x4_splat(0);
