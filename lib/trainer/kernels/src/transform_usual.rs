@@ -48,12 +48,13 @@ pub unsafe fn transform_usual(space: &Workspace, data: *const f32, cols: usize) 
                 if part > 1 {
                     store(columns.add(slot(part, first + i) * N), rows[i]);
                 }
-                peaks[part] = i32x4_max(peaks[part], f32x4_abs(rows[i]));
+                // Without the sign. V8 needs more for an absolute value.
+                peaks[part] = u32x4_max(peaks[part], u32x4_shl(rows[i], 1));
+            }
+            if first == 4 {
+                *space.peaks.add(part * (N / 4) + l / 4) = u32x4_shr(peaks[part], 1);
             }
         });
-        for part in 0..8 {
-            *space.peaks.add(part * (N / 4) + l / 4) = peaks[part];
-        }
     }
 }
 
@@ -116,14 +117,15 @@ unsafe fn end_halves(x: *const f32, mut each: impl FnMut(usize, usize, [v128; 4]
     each(0, 4, four(x, 0, 4));
     each(1, 0, four(x, 1, 0));
     each(1, 4, four(x, 1, 4));
-    end_odd_halves::<0>(x, &mut each);
-    end_odd_halves::<4>(x, &mut each);
+    end_sixteen::<0>(x, &mut each);
+    end_sixteen::<4>(x, &mut each);
+    end_thirty_two::<0>(x, &mut each);
+    end_thirty_two::<4>(x, &mut each);
 }
 
-/// In odd halves each frequency gets the next one added. In that of sixteen parts 2 and 3 take turns; in
-/// that of thirty-two, first parts 6 and 7 and then 4, 6, 5 and 7.
+/// In odd halves each frequency gets the next one added. In that of sixteen parts 2 and 3 take turns.
 #[inline(always)]
-unsafe fn end_odd_halves<const FIRST: usize>(
+unsafe fn end_sixteen<const FIRST: usize>(
     x: *const f32,
     each: &mut impl FnMut(usize, usize, [v128; 4]),
 ) {
@@ -131,7 +133,14 @@ unsafe fn end_odd_halves<const FIRST: usize>(
     let next_a = following::<FIRST>(x, 2, a);
     each(2, FIRST, add(a, b));
     each(3, FIRST, add(b, next_a));
+}
 
+/// In the odd half of thirty-two first parts 6 and 7 take turns and then 4, 6, 5 and 7.
+#[inline(always)]
+unsafe fn end_thirty_two<const FIRST: usize>(
+    x: *const f32,
+    each: &mut impl FnMut(usize, usize, [v128; 4]),
+) {
     let (c, d) = (four(x, 6, FIRST), four(x, 7, FIRST));
     let (cd, dc) = (add(c, d), add(d, following::<FIRST>(x, 6, c)));
     let (a, b) = (four(x, 4, FIRST), four(x, 5, FIRST));
