@@ -4,7 +4,7 @@
 //! in two halves, by the recursion of Lee, and an odd one is a dense product. For 64 elements that
 //! takes a tenth of the operations of a dense product.
 
-use crate::transform_usual::{eight, is_usual, transform_usual};
+use crate::transform_usual::{eight, eight_factors, is_usual, transform_usual};
 use crate::workspace::{padded, Workspace, STRIP};
 use core::arch::wasm32::*;
 
@@ -34,7 +34,7 @@ unsafe fn columns(x: *mut f32, free: *mut f32, n: usize, width: usize, factors: 
         return;
     }
     if n == 8 {
-        return eight::<false>(x, width, factors);
+        return eight::<false>(x, width, &eight_factors(factors));
     }
     if n % 2 == 1 {
         return dense(x, free, n, width, factors);
@@ -118,7 +118,7 @@ pub fn transpose_four([a, b, c, d]: [v128; 4]) -> [v128; 4] {
 }
 
 /// The first of several frequencies has 1 / sqrt(2) of the scale of the others.
-pub unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
+unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
     if n == 1 {
         return;
     }

@@ -1,9 +1,12 @@
 //! The cosine transform of the usual block, 64 by 64: the recursion of `transform.rs` with three halvings
-//! and then the rest in registers, so that every element goes through memory four times only.
+//! and then the rest in registers. V8 checks the address of nearly each access, which costs more than the
+//! arithmetic: so there are few, and what is loaded is stored in the same place where that can be. Passes
+//! stay small, too, as V8 takes long for what no longer fits into the registers.
 
-use crate::transform::{load, shrink_first, store, transpose_four};
+use crate::transform::{load, store, transpose_four};
 use crate::workspace::Workspace;
 use core::arch::wasm32::*;
+use core::f32::consts::FRAC_1_SQRT_2;
 
 const N: usize = 64;
 
@@ -18,8 +21,8 @@ pub fn usual_place(row: usize, column: usize) -> usize {
     slot(part(column), column >> 3) * N + 8 * part(row) + (row >> 3)
 }
 
-/// The row of element `i` of a part. A turn of the halvings stores in the rows that it loaded, so that
-/// V8 checks these addresses once only.
+/// The row of element `i` of a part. With odd parts in reverse, a turn of the halvings stores in those rows
+/// that it loaded.
 #[inline(always)]
 fn slot(part: usize, i: usize) -> usize {
     8 * part + if part % 2 == 1 { 7 - i } else { i }
@@ -29,25 +32,25 @@ fn slot(part: usize, i: usize) -> usize {
 pub unsafe fn transform_usual(space: &Workspace, data: *const f32, cols: usize) {
     let (block, other) = (space.block, space.other);
     halve_thrice(data, cols, other, space.row_factors);
-    transform_parts(other, space.row_factors);
+    let factors = last_factors(space.row_factors);
+    transform_parts(other, &factors);
     for l in (0..N).step_by(4) {
-        end_halves(other.add(l), |part, i, rows| {
+        finish(other.add(l), &factors, |part, first, rows| {
             let turned = transpose_four(rows);
             for c in 0..4 {
-                store(block.add((l + c) * N + 8 * part + i), turned[c]);
+                store(block.add((l + c) * N + 8 * part + first), turned[c]);
             }
         });
     }
     halve_thrice(block, N, block, space.column_factors);
-    transform_parts(block, space.column_factors);
+    let factors = last_factors(space.column_factors);
+    transform_parts(block, &factors);
     for l in (0..N).step_by(4) {
         let columns = block.add(l);
-        let mut peaks = [f32x4_splat(0.0); 8];
-        end_halves(columns, |part, first, rows| {
+        let mut peaks = [u32x4_splat(0); 8];
+        finish(columns, &factors, |part, first, rows| {
             for i in 0..4 {
-                if part > 1 {
-                    store(columns.add(slot(part, first + i) * N), rows[i]);
-                }
+                store(columns.add(slot(part, first + i) * N), rows[i]);
                 // Without the sign. V8 needs more for an absolute value.
                 peaks[part] = u32x4_max(peaks[part], u32x4_shl(rows[i], 1));
             }
@@ -58,16 +61,18 @@ pub unsafe fn transform_usual(space: &Workspace, data: *const f32, cols: usize) 
     }
 }
 
-/// The transform of the parts, each on its own.
+/// The factors of [`eight`]: 32, 16 and 8 others belong to the three halvings.
+unsafe fn last_factors(factors: *const f32) -> [v128; 7] {
+    eight_factors(factors.add(32 + 16 + 8))
+}
+
+/// The transform of parts 2 to 7, each on its own.
 #[inline(always)]
-unsafe fn transform_parts(x: *mut f32, factors: *const f32) {
-    // 32, 16 and 8 factors belong to the three halvings.
-    let factors = factors.add(56);
-    for part in (0..8).step_by(2) {
+unsafe fn transform_parts(x: *mut f32, factors: &[v128; 7]) {
+    for part in (2..8).step_by(2) {
         eight::<false>(x.add(8 * part * N), N, factors);
         eight::<true>(x.add(8 * (part + 1) * N), N, factors);
     }
-    shrink_first(x, N, N);
 }
 
 /// Three halvings of 64 rows to eight parts of eight: sums and scaled differences of mirrored rows. The
@@ -109,14 +114,21 @@ unsafe fn halve_thrice(from: *const f32, stride: usize, to: *mut f32, factors: *
     }
 }
 
-/// Ends the transform of four columns. Hands over four frequencies of a part at a time, and the number of
-/// the first.
+/// Ends the transform of four columns: that of parts 0 and 1, to which nothing is added, and the odd
+/// halves. Hands over four frequencies of a part at a time, and the number of the first.
 #[inline(always)]
-unsafe fn end_halves(x: *const f32, mut each: impl FnMut(usize, usize, [v128; 4])) {
-    each(0, 0, four(x, 0, 0));
-    each(0, 4, four(x, 0, 4));
-    each(1, 0, four(x, 1, 0));
-    each(1, 4, four(x, 1, 4));
+unsafe fn finish(
+    x: *const f32,
+    factors: &[v128; 7],
+    mut each: impl FnMut(usize, usize, [v128; 4]),
+) {
+    let part = |part: usize| core::array::from_fn(|i| load(x.add(slot(part, i) * N)));
+    let [a, b, c, d, e, f, g, h] = eight_rows::<false>(part(0), factors);
+    each(0, 0, [f32x4_mul(a, f32x4_splat(FRAC_1_SQRT_2)), b, c, d]);
+    each(0, 4, [e, f, g, h]);
+    let [a, b, c, d, e, f, g, h] = eight_rows::<true>(part(1), factors);
+    each(1, 0, [a, b, c, d]);
+    each(1, 4, [e, f, g, h]);
     end_sixteen::<0>(x, &mut each);
     end_sixteen::<4>(x, &mut each);
     end_thirty_two::<0>(x, &mut each);
@@ -172,10 +184,27 @@ fn add(x: [v128; 4], y: [v128; 4]) -> [v128; 4] {
     core::array::from_fn(|i| f32x4_add(x[i], y[i]))
 }
 
-/// Columns of eight, four at a time and in registers; `factors` as in `transform.rs`. With `ODD` it is an
-/// odd part: its rows are reversed, and each gets the next one added.
-pub unsafe fn eight<const ODD: bool>(x: *mut f32, width: usize, factors: *const f32) {
-    let f: [v128; 7] = core::array::from_fn(|i| f32x4_splat(*factors.add(i)));
+/// Columns of eight, four at a time and in registers. With `ODD` it is an odd part: its rows are in
+/// reverse, and each gets the next one added.
+#[inline(always)]
+pub unsafe fn eight<const ODD: bool>(x: *mut f32, width: usize, factors: &[v128; 7]) {
+    for l in (0..width).step_by(4) {
+        let row = |i: usize| x.add(if ODD { 7 - i } else { i } * width + l);
+        let rows = eight_rows::<ODD>(core::array::from_fn(|i| load(row(i))), factors);
+        for i in 0..8 {
+            store(row(i), rows[i]);
+        }
+    }
+}
+
+/// The table of `transform.rs` for length 8.
+#[inline(always)]
+pub unsafe fn eight_factors(table: *const f32) -> [v128; 7] {
+    core::array::from_fn(|i| f32x4_splat(*table.add(i)))
+}
+
+#[inline(always)]
+fn eight_rows<const ODD: bool>(v: [v128; 8], f: &[v128; 7]) -> [v128; 8] {
     let four = |v: [v128; 4]| {
         let (a, b) = (f32x4_add(v[0], v[3]), f32x4_add(v[1], v[2]));
         let c = f32x4_mul(f32x4_sub(v[0], v[3]), f[4]);
@@ -188,32 +217,24 @@ pub unsafe fn eight<const ODD: bool>(x: *mut f32, width: usize, factors: *const 
             last,
         ]
     };
-    let row = |i: usize| x.add(if ODD { 7 - i } else { i } * width);
-    let mut l = 0;
-    while l < width {
-        let v: [v128; 8] = core::array::from_fn(|i| load(row(i).add(l)));
-        let even = four(core::array::from_fn(|i| f32x4_add(v[i], v[7 - i])));
-        let odd = four(core::array::from_fn(|i| {
-            f32x4_mul(f32x4_sub(v[i], v[7 - i]), f[i])
-        }));
-        let rows = [
-            even[0],
-            f32x4_add(odd[0], odd[1]),
-            even[1],
-            f32x4_add(odd[1], odd[2]),
-            even[2],
-            f32x4_add(odd[2], odd[3]),
-            even[3],
-            odd[3],
-        ];
-        for i in 0..8 {
-            let value = if ODD && i < 7 {
-                f32x4_add(rows[i], rows[i + 1])
-            } else {
-                rows[i]
-            };
-            store(row(i).add(l), value);
+    let even = four(core::array::from_fn(|i| f32x4_add(v[i], v[7 - i])));
+    let odd = four(core::array::from_fn(|i| {
+        f32x4_mul(f32x4_sub(v[i], v[7 - i]), f[i])
+    }));
+    let mut rows = [
+        even[0],
+        f32x4_add(odd[0], odd[1]),
+        even[1],
+        f32x4_add(odd[1], odd[2]),
+        even[2],
+        f32x4_add(odd[2], odd[3]),
+        even[3],
+        odd[3],
+    ];
+    if ODD {
+        for i in 0..7 {
+            rows[i] = f32x4_add(rows[i], rows[i + 1]);
         }
-        l += 4;
     }
+    rows
 }
