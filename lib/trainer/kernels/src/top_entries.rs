@@ -48,7 +48,8 @@ unsafe fn offer(heap: *mut u64, k: usize, key: u64) {
 /// fewer.
 unsafe fn find_bound(space: &Workspace) -> u32 {
     let (k, heap, strips) = (space.k, space.heap, space.strips());
-    // Of several strips taken together, where these are enough: then fewer go into the heap.
+    // Strips are taken together so far that there are still two peaks, which are of one lane, for each
+    // entry: the fewer there are, the less often the heap changes.
     let groups = k.div_ceil(2).min(strips);
     core::ptr::write_bytes(heap, 0, k);
     for group in 0..groups {
