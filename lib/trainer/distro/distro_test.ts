@@ -210,6 +210,13 @@ Deno.test("blocks of 64 by 64, which have a transform of their own", () => {
   close(got.values.map(Math.abs), [...wanted.values.map(Math.abs)], 4e-6);
   const kept = (entries: Entries) => [...entries.indices.subarray(0, 50)];
   assert.deepEqual(kept(got), kept(wanted));
+
+  const all = { chunk: 64, topk: 4096 };
+  const dense = new Float32Array(64 * 128);
+  decodeInto(dense, [send(residual, shape, all)], distroLayout(shape, all));
+  close(dense, [...residual], 4e-6);
+  const zero = compress(distroLayout([64, 64], { chunk: 64, topk: 70 }), new Float32Array(4096));
+  assert.deepEqual([...zero.indices], Array.from({ length: 70 }, (_, index) => index));
 });
 
 Deno.test("compression equals the literal double sum for random shapes", () => {

@@ -1,7 +1,7 @@
 //! The entries of largest magnitude of a transformed block.
 
-use crate::transform::transform;
-use crate::workspace::{padded, Workspace};
+use crate::transform::{load, transform};
+use crate::workspace::{padded, Workspace, PADDING, STRIP};
 use core::arch::wasm32::*;
 
 /// Larger for a larger magnitude, then for a lower index. NaN counts as larger than all, so that it
@@ -31,16 +31,8 @@ unsafe fn sift_down(heap: *mut u64, length: usize, mut at: usize) {
     *heap.add(at) = moved;
 }
 
-const WITHOUT_SIGN: u32 = 0x7fff_ffff;
-
 fn magnitude(value: f32) -> u32 {
-    value.to_bits() & WITHOUT_SIGN
-}
-
-/// The magnitudes of four elements; they have no sign bit, so signed and unsigned comparison agree.
-#[inline(always)]
-unsafe fn magnitudes(at: *const f32) -> v128 {
-    v128_and(v128_load(at as *const v128), u32x4_splat(WITHOUT_SIGN))
+    value.abs().to_bits()
 }
 
 /// Puts a key in the place of the least one, if it is larger.
@@ -52,25 +44,20 @@ unsafe fn offer(heap: *mut u64, k: usize, key: u64) {
     }
 }
 
-/// Finds the peaks of all lines, and a magnitude that at least `k` elements of the block reach: the
-/// `k`-th of the peaks, or 0 when there are fewer.
-unsafe fn find_peaks(space: &Workspace) -> u32 {
-    let (h, k, heap) = (space.h, space.k, space.heap);
+/// A magnitude that at least `k` elements of the block reach: the `k`-th of the peaks, or 0 when there are
+/// fewer.
+unsafe fn find_bound(space: &Workspace) -> u32 {
+    let (k, heap, strips) = (space.k, space.heap, space.strips());
+    // Strips are taken together so far that there are still two peaks, which are of one lane, for each
+    // entry: the fewer there are, the less often the heap changes.
+    let groups = k.div_ceil(2).min(strips);
     core::ptr::write_bytes(heap, 0, k);
-    // The last vector of a line may hold less than four elements.
-    let rest = u32x4_gt(u32x4_splat((h % 4) as u32), u32x4(0, 1, 2, 3));
-    for line in 0..space.w {
-        let start = space.block.add(line * padded(h));
+    for group in 0..groups {
         let mut peak = u32x4_splat(0);
-        let mut row = 0;
-        while row + 4 <= h {
-            peak = i32x4_max(peak, magnitudes(start.add(row)));
-            row += 4;
+        for strip in (group..strips).step_by(groups) {
+            peak = i32x4_max(peak, *space.peaks.add(strip));
         }
-        if row < h {
-            peak = i32x4_max(peak, v128_and(magnitudes(start.add(row)), rest));
-        }
-        *space.peaks.add(line) = peak;
+        // No sign bits, so signed and unsigned comparison agree.
         if v128_any_true(i32x4_gt(peak, u32x4_splat(*heap as u32))) {
             offer(heap, k, u32x4_extract_lane::<0>(peak) as u64);
             offer(heap, k, u32x4_extract_lane::<1>(peak) as u64);
@@ -94,46 +81,44 @@ pub unsafe extern "C" fn compress_block(
     values: *mut f32,
 ) -> bool {
     transform(space, data, cols);
-    let (h, w, k) = (space.h, space.w, space.k);
-    let stride = padded(h);
-    let (block, heap) = (space.block, space.heap);
-    let place =
-        |index: usize| block.add(*space.places.add(index % w) as usize * stride + index / w);
+    let (w, k, heap, stride) = (space.w, space.k, space.heap, padded(space.h));
+    let value = |index: usize| *space.block.add(*space.places.add(index) as usize);
+    let vectors = stride / 4;
     // Beside the first k, which the heap begins with, a zero is never of interest.
-    let bound = find_peaks(space).max(1);
+    let bound = find_bound(space).max(1);
     for index in 0..k {
-        *heap.add(index) = key(magnitude(*place(index)), index);
+        *heap.add(index) = key(magnitude(value(index)), index);
     }
     for at in (0..k / 2).rev() {
         sift_down(heap, k, at);
     }
-    for line in 0..w {
-        let threshold = u32x4_splat(bound.max((*heap >> 32) as u32));
-        if !v128_any_true(i32x4_ge(*space.peaks.add(line), threshold)) {
+    let mut threshold = u32x4_splat(bound.max((*heap >> 32) as u32));
+    for strip in 0..space.strips() {
+        if !v128_any_true(i32x4_ge(*space.peaks.add(strip), threshold)) {
             continue;
         }
-        let column = *space.frequencies.add(line) as usize;
-        let line = block.add(line * stride);
-        let mut row = 0;
-        while row < h {
-            let reached = i32x4_ge(magnitudes(line.add(row)), threshold);
-            let mut candidates = i32x4_bitmask(reached);
+        let first = strip / vectors * STRIP;
+        for line in first..(first + STRIP).min(w) {
+            let at = line * stride + strip % vectors * 4;
+            let magnitudes = f32x4_abs(load(space.block.add(at)));
+            let mut candidates = i32x4_bitmask(i32x4_ge(magnitudes, threshold));
             while candidates != 0 {
-                let lane = candidates.trailing_zeros() as usize;
+                let place = at + candidates.trailing_zeros() as usize;
                 candidates &= candidates - 1;
-                let index = (row + lane) * w + column;
+                let index = *space.indices.add(place);
                 // The first k are in the heap from the start.
-                if row + lane < h && index >= k {
-                    offer(heap, k, key(magnitude(*line.add(row + lane)), index));
+                if index != PADDING && index as usize >= k {
+                    let magnitude = magnitude(*space.block.add(place));
+                    offer(heap, k, key(magnitude, index as usize));
                 }
             }
-            row += 4;
         }
+        threshold = u32x4_splat(bound.max((*heap >> 32) as u32));
     }
     let mut is_finite = true;
     for length in (0..k).rev() {
         let index = !(*heap as u32) as usize;
-        let value = *place(index) * scale;
+        let value = value(index) * scale;
         is_finite &= value.is_finite();
         *indices.add(length) = index as u32;
         *values.add(length) = value;

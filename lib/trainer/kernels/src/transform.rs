@@ -4,8 +4,8 @@
 //! in two halves, by the recursion of Lee, and an odd one is a dense product. For 64 elements that
 //! takes a tenth of the operations of a dense product.
 
-use crate::transform_usual::{eight, is_usual, transform_usual};
-use crate::workspace::{padded, Workspace};
+use crate::transform_usual::{eight, eight_factors, is_usual, transform_usual};
+use crate::workspace::{padded, Workspace, STRIP};
 use core::arch::wasm32::*;
 
 /// Floats that the tables for length `n` take: for each halving `1 / (2 cos(pi (2i + 1) / (2n)))`,
@@ -34,7 +34,7 @@ unsafe fn columns(x: *mut f32, free: *mut f32, n: usize, width: usize, factors: 
         return;
     }
     if n == 8 {
-        return eight::<false>(x, width, factors);
+        return eight::<false>(x, width, &eight_factors(factors));
     }
     if n % 2 == 1 {
         return dense(x, free, n, width, factors);
@@ -89,38 +89,36 @@ unsafe fn dense(x: *mut f32, free: *mut f32, n: usize, width: usize, factors: *c
     }
 }
 
-/// `to[c, r] = from[place(r), c]`, both padded to whole vectors.
-#[inline(always)]
-pub unsafe fn transpose(
-    from: *const f32,
-    to: *mut f32,
-    rows: usize,
-    columns: usize,
-    place: impl Fn(usize) -> usize,
-) {
-    let mut r = 0;
-    while r < rows {
-        let lines: [*const f32; 4] = core::array::from_fn(|i| from.add(place(r + i) * columns));
-        let mut c = 0;
-        while c < columns {
-            let [a, b, d, e] = lines.map(|line| load(line.add(c)));
-            let low_ab = i32x4_shuffle::<0, 4, 1, 5>(a, b);
-            let high_ab = i32x4_shuffle::<2, 6, 3, 7>(a, b);
-            let low_de = i32x4_shuffle::<0, 4, 1, 5>(d, e);
-            let high_de = i32x4_shuffle::<2, 6, 3, 7>(d, e);
-            let out = |i: usize| to.add((c + i) * rows + r);
-            store(out(0), i32x4_shuffle::<0, 1, 4, 5>(low_ab, low_de));
-            store(out(1), i32x4_shuffle::<2, 3, 6, 7>(low_ab, low_de));
-            store(out(2), i32x4_shuffle::<0, 1, 4, 5>(high_ab, high_de));
-            store(out(3), i32x4_shuffle::<2, 3, 6, 7>(high_ab, high_de));
-            c += 4;
+/// `to[c, r] = from[r, c]`, both padded to whole vectors.
+unsafe fn transpose(from: *const f32, to: *mut f32, rows: usize, columns: usize) {
+    for r in (0..rows).step_by(4) {
+        for c in (0..columns).step_by(4) {
+            let lines = core::array::from_fn(|i| load(from.add((r + i) * columns + c)));
+            let turned = transpose_four(lines);
+            for i in 0..4 {
+                store(to.add((c + i) * rows + r), turned[i]);
+            }
         }
-        r += 4;
     }
 }
 
+/// Four rows of four columns, the other way round.
+#[inline(always)]
+pub fn transpose_four([a, b, c, d]: [v128; 4]) -> [v128; 4] {
+    let low_ab = i32x4_shuffle::<0, 4, 1, 5>(a, b);
+    let high_ab = i32x4_shuffle::<2, 6, 3, 7>(a, b);
+    let low_cd = i32x4_shuffle::<0, 4, 1, 5>(c, d);
+    let high_cd = i32x4_shuffle::<2, 6, 3, 7>(c, d);
+    [
+        i32x4_shuffle::<0, 1, 4, 5>(low_ab, low_cd),
+        i32x4_shuffle::<2, 3, 6, 7>(low_ab, low_cd),
+        i32x4_shuffle::<0, 1, 4, 5>(high_ab, high_cd),
+        i32x4_shuffle::<2, 3, 6, 7>(high_ab, high_cd),
+    ]
+}
+
 /// The first of several frequencies has 1 / sqrt(2) of the scale of the others.
-pub unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
+unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
     if n == 1 {
         return;
     }
@@ -133,8 +131,8 @@ pub unsafe fn shrink_first(row: *mut f32, n: usize, width: usize) {
 }
 
 /// Transforms the block that begins at `data`, in rows of `cols`. The result is in `space.block`,
-/// columns first: `[w, padded h]`, its rows in the order of `space.frequencies`. It lacks the factor
-/// `sqrt(2/n)` of both edges that are longer than 1.
+/// `[w, padded h]`, each element at its place of `space.places`, and its peaks in `space.peaks`. It lacks
+/// the factor `sqrt(2/n)` of both edges that are longer than 1.
 pub unsafe fn transform(space: &Workspace, data: *const f32, cols: usize) {
     let (h, w) = (space.h, space.w);
     if is_usual(h, w) {
@@ -148,7 +146,25 @@ pub unsafe fn transform(space: &Workspace, data: *const f32, cols: usize) {
     }
     columns(other, block, h, padded_w, space.row_factors);
     shrink_first(other, h, padded_w);
-    transpose(other, block, padded_h, padded_w, |row| row);
+    transpose(other, block, padded_h, padded_w);
     columns(block, other, w, padded_h, space.column_factors);
     shrink_first(block, w, padded_h);
+    find_peaks(space);
+}
+
+unsafe fn find_peaks(space: &Workspace) {
+    let (h, stride) = (space.h, padded(space.h));
+    let mut peaks = space.peaks;
+    for first in (0..space.w).step_by(STRIP) {
+        for row in (0..h).step_by(4) {
+            let mut peak = u32x4_splat(0);
+            for line in first..(first + STRIP).min(space.w) {
+                peak = i32x4_max(peak, f32x4_abs(load(space.block.add(line * stride + row))));
+            }
+            // The last vector of a line may hold less than four elements.
+            let rest = u32x4_gt(u32x4_splat((h - row) as u32), u32x4(0, 1, 2, 3));
+            *peaks = v128_and(peak, rest);
+            peaks = peaks.add(1);
+        }
+    }
 }

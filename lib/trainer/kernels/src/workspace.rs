@@ -30,18 +30,34 @@ pub struct Workspace {
     /// The quarters, `[half_h, width / 4, 4, 4]`: their vectors taken in turn.
     pub quarters: *mut f32,
     /// Two blocks as f32, rows padded to whole vectors, either way round. `block` gets the transform,
-    /// columns first; `frequencies` says of which column each of its rows is, `places` the reverse.
+    /// columns first.
     pub block: *mut f32,
     pub other: *mut f32,
-    pub frequencies: *mut u32,
+    /// Of each element of `block`, its index, or [`PADDING`]; and of each index its place there.
+    pub indices: *mut u32,
     pub places: *mut u32,
-    /// Of each row of `block`, the largest magnitude of each of its four lanes.
+    /// Of each strip of `block`, the largest magnitude of each of its four lanes. A strip is a vector of
+    /// a line and those in the seven lines that follow; strips that begin in one line follow each other.
     pub peaks: *mut v128,
     /// u64 `[k]`
     pub heap: *mut u64,
 }
 
+impl Workspace {
+    pub fn strips(&self) -> usize {
+        strips(self.h, self.w)
+    }
+}
+
+fn strips(h: usize, w: usize) -> usize {
+    w.div_ceil(STRIP) * padded(h) / 4
+}
+
 const ALIGNMENT: usize = 16;
+/// Lines of a strip.
+pub const STRIP: usize = 8;
+/// In place of an index.
+pub const PADDING: u32 = u32::MAX;
 
 /// Hands out stretches of memory, or only counts them.
 struct Cursor(usize);
@@ -85,9 +101,9 @@ fn layout(at: usize, h: usize, w: usize, k: usize) -> (Workspace, usize) {
         quarters: cursor.take(4 * half(h) * width),
         block: cursor.take(padded_area),
         other: cursor.take(padded_area),
-        frequencies: cursor.take(w),
-        places: cursor.take(w),
-        peaks: cursor.take(w),
+        indices: cursor.take(padded_area),
+        places: cursor.take(area),
+        peaks: cursor.take(strips(h, w)),
         heap: cursor.take(k),
     };
     (workspace, cursor.0 - at)
@@ -104,14 +120,19 @@ pub extern "C" fn workspace_bytes(h: usize, w: usize, k: usize) -> usize {
 #[no_mangle]
 pub unsafe extern "C" fn prepare_workspace(at: *mut Workspace, h: usize, w: usize, k: usize) {
     let workspace = layout(at as usize, h, w, k).0;
-    for column in 0..w {
+    let (indices, places) = (workspace.indices, workspace.places);
+    for place in 0..padded(h) * w {
+        *indices.add(place) = PADDING;
+    }
+    for index in 0..h * w {
+        let (row, column) = (index / w, index % w);
         let place = if is_usual(h, w) {
-            usual_place(column)
+            usual_place(row, column)
         } else {
-            column
+            column * padded(h) + row
         };
-        *workspace.places.add(column) = place as u32;
-        *workspace.frequencies.add(place) = column as u32;
+        *indices.add(place) = index as u32;
+        *places.add(index) = place as u32;
     }
     at.write(workspace);
 }
