@@ -27,15 +27,16 @@ export function times(values: number[]): Times {
  * first `warmUp` count for the loss only.
  */
 export function compareSteps(theirs: Measurement[], ours: Measurement[], warmUp: number): Rival {
-  const [step, own] = [theirs, ours].map((steps) =>
+  const [their, own] = [theirs, ours].map((steps) =>
     steps.slice(warmUp, theirs.length).map((one) => one.milliseconds)
   );
+  const step = times(their);
   return {
-    step: times(step),
+    step,
     peakBytes: theirs.at(-1)!.peakBytes,
     ratio: {
-      min: times(step).min / times(own).min,
-      median: times(step.map((milliseconds, turn) => milliseconds / own[turn])).median,
+      min: step.min / times(own).min,
+      median: times(their.map((milliseconds, turn) => milliseconds / own[turn])).median,
     },
     lossDifference: Math.abs(theirs[0].loss! - ours[0].loss!),
   };

@@ -4,7 +4,8 @@
  */
 import { PsycheError } from "../../error.ts";
 
-const PAGE = 65_536;
+/** Of which a memory consists. */
+export const PAGE = 65_536;
 /** Of vectors, which every array begins with; also the unit in which room is counted. */
 const ALIGNMENT = 16;
 /** Room in the largest memory: what addresses of 32 bits reach, but for the page at 0. */
@@ -14,7 +15,6 @@ export const MOST_BYTES = 2 ** 32 - PAGE;
 export interface MemoryParts {
   id: number;
   memory: WebAssembly.Memory;
-  pages: number;
   /** Units of {@linkcode ALIGNMENT} that are taken. */
   taken: Int32Array<SharedArrayBuffer>;
 }
@@ -127,7 +127,7 @@ function reserve(pages: number): MemoryParts {
   taken[0] = PAGE / ALIGNMENT;
   try {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    return { id: nextId++, memory, pages, taken };
+    return { id: nextId++, memory, taken };
   } catch (cause) {
     throw new PsycheError(
       "KERNEL_MEMORY_REFUSED",

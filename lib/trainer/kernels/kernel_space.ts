@@ -23,7 +23,7 @@ export class KernelSpace {
 
   constructor(memory: KernelMemory) {
     this.memory = memory;
-    this.kernels = instantiateKernels(memory.parts.memory, memory.parts.pages);
+    this.kernels = instantiateKernels(memory.parts.memory);
     this.kernels.__stack_pointer.value = memory.allocate(STACK_BYTES) + STACK_BYTES;
   }
 

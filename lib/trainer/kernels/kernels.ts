@@ -4,6 +4,7 @@
  * those of arrays taken from a `KernelMemory`.
  */
 import { Buffer } from "node:buffer";
+import { PAGE } from "./kernel_memory.ts";
 
 /** What the module exports. Arrays are addresses in bytes; lengths are elements. */
 export interface Kernels {
@@ -66,10 +67,11 @@ const modules = new Map<number, WebAssembly.Module>();
 /**
  * A further instance of the module. Two that run at once need stacks of their own.
  *
- * @param pages of the memory, which cannot grow: so its size is known to compiled code, which without a
- * fixed size asks for it at every access and takes a fifth longer
+ * @param memory that cannot grow: so its size is known to compiled code, which without a fixed size asks
+ * for it at every access and takes a fifth longer
  */
-export function instantiateKernels(memory: WebAssembly.Memory, pages: number): Kernels {
+export function instantiateKernels(memory: WebAssembly.Memory): Kernels {
+  const pages = memory.buffer.byteLength / PAGE;
   let module = modules.get(pages);
   if (module === undefined) {
     // Read once, when first needed: most of the toolkit never is.
