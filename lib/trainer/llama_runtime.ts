@@ -1,16 +1,15 @@
 /**
- * The model's graphs for batches, compiled when first needed: gradients and loss of token rows.
- * Reads the parameters, never writes them.
+ * Gradients and loss of token rows. Reads the parameters, never writes them.
  */
 import { PsycheError } from "../error.ts";
 import { GradientMath, type Gradients } from "./gradient_math.ts";
+import { HalvedGraphs } from "./halved_graphs.ts";
+import { halvesOf, isHalved } from "./halves.ts";
 import { ModelMemory } from "./kernels/model_memory.ts";
-import { pieces } from "./micro_batch.ts";
-import { type BatchShape, gradientName, lossModel, trainingModel } from "./model/llama_graph.ts";
+import { type Piece, pieces } from "./micro_batch.ts";
 import type { Model, Parameter } from "./model/model_directory.ts";
+import { ModelGraphs } from "./model_graphs.ts";
 import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
-import { type NumberArray, Session } from "./runtime/session.ts";
-import { SessionCache } from "./runtime/session_cache.ts";
 import type { ComputeDevice } from "./trainer.ts";
 import { batchFeeds, batchKind, checkBatch, type TrainingBatch } from "./training_batch.ts";
 
@@ -23,21 +22,19 @@ export interface LlamaRuntimeOptions {
   device: ComputeDevice;
 }
 
-/** Compiled graphs kept per kind: one for full pieces, one for a shorter last one, one to spare. */
-const MAX_SESSIONS = 3;
-
 export class LlamaRuntime {
   /** For the gradients that this runtime gives. */
   readonly math: GradientMath;
   readonly #ort: OnnxRuntime;
   readonly #model: Model;
   readonly #options: LlamaRuntimeOptions;
-  /** By the shape and kind of the batch. */
-  readonly #training = new SessionCache(MAX_SESSIONS);
-  readonly #evaluation = new SessionCache(MAX_SESSIONS);
+  readonly #graphs: ModelGraphs;
   readonly #memory: ModelMemory;
   /** What a run of the training graph writes. */
   readonly #gradients: Gradients;
+  /** For pieces in two halves, and what the second one writes; made when first needed. */
+  #halved: HalvedGraphs | undefined;
+  #second: Gradients | undefined;
   /** Sum over pieces; made when a batch first has several. */
   #sum: Gradients | undefined;
 
@@ -70,6 +67,7 @@ export class LlamaRuntime {
     this.#ort = ort;
     this.#model = model;
     this.#options = options;
+    this.#graphs = new ModelGraphs(ort, model.config, options);
     this.#memory = memory;
     this.math = new GradientMath(memory.threads);
     this.#gradients = gradients;
@@ -89,17 +87,12 @@ export class LlamaRuntime {
     isAborted: () => boolean,
     weights: readonly Parameter[] = this.#model.parameters,
   ): Promise<{ loss: number; gradients: Gradients }> {
-    const { sequenceLength, microBatchSize } = this.#options;
     this.check(batch);
-    const cut = pieces(batch.batch, microBatchSize);
-    const kind = batchKind(batch);
+    const cut = pieces(batch.batch, this.#options.microBatchSize);
     let loss = 0;
     for (const [i, piece] of cut.entries()) {
       throwIfAborted(isAborted);
-      const shape = { batch: piece.rows, sequenceLength, ...kind };
-      const session = await this.#session(this.#training, shape, trainingModel);
-      const feeds = batchFeeds(batch, piece, sequenceLength);
-      loss += await this.#run(session, feeds, this.#gradients, weights);
+      loss += await this.#train(batch, piece, weights);
       if (cut.length === 1) break;
       if (i === 0) {
         this.#sum ??= newGradients(this.#model, this.#memory);
@@ -119,57 +112,46 @@ export class LlamaRuntime {
     let sum = 0;
     for (const piece of pieces(batch, microBatchSize)) {
       const { rows } = piece;
-      const session = await this.#session(
-        this.#evaluation,
-        { batch: rows, sequenceLength },
-        lossModel,
-      );
       const feeds = batchFeeds({ tokens, batch }, piece, sequenceLength);
-      sum += rows * await this.#run(session, feeds, new Map());
+      const shape = { batch: rows, sequenceLength };
+      sum += rows * await this.#graphs.loss(shape, feeds, this.#model.parameters);
     }
     return sum / batch;
   }
 
   async release(): Promise<void> {
-    await this.#training.release();
-    await this.#evaluation.release();
+    await this.#graphs.release();
+    await this.#halved?.release();
   }
 
-  #withWeights(
-    feeds: Map<string, NumberArray>,
-    weights: readonly Parameter[] = this.#model.parameters,
-  ): Map<string, NumberArray> {
-    for (const { name, data } of weights) feeds.set(name, data);
-    return feeds;
-  }
-
-  async #run(
-    session: Session,
-    feeds: Map<string, NumberArray>,
-    gradients: Gradients,
-    weights?: readonly Parameter[],
+  /** Fills `#gradients`; returns the loss. */
+  async #train(
+    batch: TrainingBatch,
+    piece: Piece,
+    weights: readonly Parameter[],
   ): Promise<number> {
-    const loss = new Float32Array(1);
-    const results = new Map<string, NumberArray>([["loss", loss]]);
-    for (const [name, data] of gradients) results.set(gradientName(name), data);
-    await session.run(this.#withWeights(feeds, weights), results);
-    return loss[0];
-  }
-
-  /** The graph for batches of `shape`. */
-  #session(
-    sessions: SessionCache,
-    shape: BatchShape,
-    build: typeof trainingModel,
-  ): Promise<Session> {
-    const { threads, device } = this.#options;
-    return sessions.get(
-      JSON.stringify(shape),
-      () => {
-        const model = build(this.#model.config, shape, { fused: device === "cpu" });
-        return Session.create(this.#ort, model, { threads, device });
-      },
+    const { sequenceLength, threads, device } = this.#options;
+    const { config } = this.#model;
+    const feeds = (piece: Piece) => batchFeeds(batch, piece, sequenceLength);
+    const shape = { batch: piece.rows, sequenceLength, ...batchKind(batch) };
+    if (device !== "cpu" || !isHalved(config, shape)) {
+      return await this.#graphs.train(shape, feeds(piece), weights, this.#gradients);
+    }
+    this.#second ??= newGradients(this.#model, this.#memory);
+    this.#halved ??= await HalvedGraphs.open(this.#ort, config, threads, [
+      ...weights.map(({ data }) => data),
+      ...this.#gradients.values(),
+      ...this.#second.values(),
+    ]);
+    const [first, second] = halvesOf(piece);
+    const loss = await this.#halved.train(
+      { ...shape, batch: first.rows, parts: 2 },
+      [feeds(first), feeds(second)],
+      weights,
+      [this.#gradients, this.#second],
     );
+    this.math.add(this.#gradients, this.#second);
+    return loss;
   }
 
   /** @throws PsycheError `TOKENS_INVALID` for rows that this runtime cannot take */

@@ -1,7 +1,8 @@
 /** How much memory a trainer will take, told before it takes it. */
 import { PsycheError } from "../error.ts";
 import type { Optimizer } from "../protocol/coordinator_state.ts";
-import { type LlamaConfig, parameterShapes } from "./model/llama_config.ts";
+import { keptByBatch, keptByLayer } from "./activations.ts";
+import { type LlamaConfig, parameterCount } from "./model/llama_config.ts";
 
 export interface MemoryEstimate {
   parameters: number;
@@ -45,12 +46,9 @@ export function estimateMemory(
     longestText?: number;
   },
 ): MemoryEstimate {
-  const parameters = parameterShapes(config)
-    .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const parameters = parameterCount(config);
   const { microBatchSize, sequenceLength, ranks = 1, longestText = 0 } = shape;
-  const logits = 2 * Math.min(microBatchSize * sequenceLength * config.vocabSize, 2 ** 24);
-  const activations = config.layers * microBatchSize * keptByLayer(config, sequenceLength) + logits;
-  const activationBytes = 4 * ranks * activations;
+  const activationBytes = 4 * ranks * keptByBatch(config, microBatchSize, sequenceLength);
   const inferenceBytes = 4 * keptByTexts(config, Math.min(longestText, config.maxPositions));
   const stateBytes = 4 * parameters * (ARRAYS * ranks + OPTIMIZER_ARRAYS[shape.optimizer.kind]);
   return {
@@ -60,16 +58,6 @@ export function estimateMemory(
     inferenceBytes,
     totalBytes: BASE_BYTES * ranks + stateBytes + activationBytes + inferenceBytes,
   };
-}
-
-/** Numbers that training keeps of one layer for a sequence, until its gradients are made. */
-function keptByLayer(
-  { hiddenSize, intermediateSize, heads, kvHeads }: LlamaConfig,
-  sequenceLength: number,
-): number {
-  const perRow = 9 * hiddenSize + 4 * hiddenSize * kvHeads / heads + 5 * intermediateSize;
-  // Scores and weights; causal, so half of each square is never made.
-  return sequenceLength * perRow + heads * sequenceLength ** 2;
 }
 
 /** Numbers that the graphs for texts up to this many tokens keep. */

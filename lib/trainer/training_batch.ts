@@ -3,7 +3,7 @@ import { PsycheError } from "../error.ts";
 import { NO_LABEL } from "./data/data_provider.ts";
 import type { Piece } from "./micro_batch.ts";
 import type { BatchShape } from "./model/llama_graph.ts";
-import type { NumberArray } from "./runtime/session.ts";
+import type { BatchFeeds } from "./model_graphs.ts";
 import type { TrainRequest } from "./trainer.ts";
 
 /** The data of a {@linkcode TrainRequest}. */
@@ -92,10 +92,10 @@ export function batchFeeds(
   { tokens, labels, positionIds, sequenceLengths }: TrainingBatch,
   { start, rows }: Piece,
   sequenceLength: number,
-): Map<string, NumberArray> {
+): BatchFeeds {
   const cut = (data: Int32Array) =>
     data.slice(start * sequenceLength, (start + rows) * sequenceLength);
-  const feeds = new Map<string, NumberArray>([["tokens", cut(tokens)]]);
+  const feeds = new Map([["tokens", cut(tokens)]]);
   if (labels !== undefined) feeds.set("labels", cut(labels));
   if (sequenceLengths !== undefined) {
     const packed = packedRows(sequenceLengths.slice(start, start + rows), sequenceLength);

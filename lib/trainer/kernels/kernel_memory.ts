@@ -91,8 +91,12 @@ export class KernelMemory {
    * `--allow-ffi` without a path, see {@linkcode canAlias}.
    */
   takeAlias(length: number): Float32Array<ArrayBuffer> {
+    return this.alias(this.allocate(length * Float32Array.BYTES_PER_ELEMENT), length);
+  }
+
+  /** The array at an address, as {@linkcode takeAlias} makes it. */
+  alias(base: number, length: number): Float32Array<ArrayBuffer> {
     const bytes = length * Float32Array.BYTES_PER_ELEMENT;
-    const base = this.allocate(bytes);
     const pointer = Deno.UnsafePointer.of(new Uint8Array(this.#buffer))!;
     const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, bytes, base);
     // The entry keeps the memory for as long as somebody has the alias.
@@ -119,6 +123,11 @@ export function placeOf({ buffer, byteOffset, length }: Float32Array): Place | n
   const home = homes.get(buffer);
   if (home === undefined) return null;
   return { id: home.memory.parts.id, address: home.base + byteOffset, length };
+}
+
+/** The memory in which an array lies; null when in none. */
+export function memoryOf({ buffer }: Float32Array): KernelMemory | null {
+  return homes.get(buffer)?.memory ?? null;
 }
 
 function reserve(pages: number): MemoryParts {

@@ -8,7 +8,7 @@ import {
   formatLlamaConfig,
   type LlamaConfig,
   nanoConfig,
-  parameterShapes,
+  parameterCount,
   parseLlamaConfig,
 } from "./llama_config.ts";
 import { MODEL_PRESETS, type ModelPreset, type ModelShape } from "./presets.ts";
@@ -55,8 +55,7 @@ export async function freshModel(options: FreshModelOptions): Promise<FreshModel
       } tokens, the model only ${config.vocabSize}; use a vocabulary at least as large.`,
     );
   }
-  const parameters = parameterShapes(config)
-    .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const parameters = parameterCount(config);
   if (4 * parameters > freeMemory()) {
     throw new PsycheError(
       "MODEL_TOO_LARGE",

@@ -254,3 +254,9 @@ export function parameterShapes(config: LlamaConfig): ParameterShape[] {
   // Names are ASCII, so comparing code units is comparing bytes.
   return all.sort((a, b) => a.name < b.name ? -1 : 1);
 }
+
+/** Numbers in all parameters together. */
+export function parameterCount(config: LlamaConfig): number {
+  return parameterShapes(config)
+    .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+}

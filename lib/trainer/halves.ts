@@ -1,0 +1,27 @@
+/**
+ * Which micro batches are computed in two halves. Two threads then take one each and wait for each other
+ * once, not at every operator; one thread takes them one after the other. Only what a batch is made of
+ * decides, because the halves' sum has other bits than the whole.
+ */
+import { keptByBatch } from "./activations.ts";
+import type { Piece } from "./micro_batch.ts";
+import { type LlamaConfig, parameterCount } from "./model/llama_config.ts";
+import type { BatchShape } from "./model/llama_graph.ts";
+
+/** The second gradients may take a quarter of what the activations do. */
+const LEAST_ACTIVATIONS = 4;
+
+/** Whether the graph for a half does: rows that count alike, and a model that is small beside them. */
+export function isHalved(
+  config: LlamaConfig,
+  { batch, sequenceLength, labels }: BatchShape,
+): boolean {
+  return batch % 2 === 0 && !labels &&
+    keptByBatch(config, batch, sequenceLength) >= LEAST_ACTIVATIONS * parameterCount(config);
+}
+
+/** The halves of an even number of rows. */
+export function halvesOf({ start, rows }: Piece): [Piece, Piece] {
+  const half = rows / 2;
+  return [{ start, rows: half }, { start: start + half, rows: half }];
+}
