@@ -41,7 +41,7 @@ export class HalvedGraphs {
    * @param feeds of the first and the second
    * @param gradients overwritten by each
    * @returns the sum of their losses
-   * @throws PsycheError as `SecondHalf.train`, when both have ended
+   * @throws PsycheError as `SecondHalf.begin`, when both have ended
    */
   async train(
     shape: BatchShape,
@@ -51,15 +51,16 @@ export class HalvedGraphs {
   ): Promise<number> {
     const own = (half: 0 | 1) => this.#own.train(shape, feeds[half], weights, gradients[half]);
     if (this.#other === null) return await own(0) + await own(1);
-    // The other first: from its call on, the own one blocks this thread.
-    const second = this.#other.train(shape, feeds[1], weights, gradients[1]);
-    const losses = [own(0), second] as const;
-    await Promise.allSettled(losses);
-    return await losses[0] + await losses[1];
+    // The other first: the own one blocks this thread.
+    const end = this.#other.begin(shape, feeds[1], weights, gradients[1]);
+    const [first] = await Promise.allSettled([own(0)]);
+    const second = end();
+    if (first.status === "rejected") throw first.reason;
+    return first.value + second;
   }
 
   async release(): Promise<void> {
     await this.#own.release();
-    await this.#other?.close();
+    this.#other?.close();
   }
 }

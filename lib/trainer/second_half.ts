@@ -1,94 +1,149 @@
 /** The thread that computes the second half of micro batches, in the arrays of the thread that asks. */
+import { receiveMessageOnPort } from "node:worker_threads";
 import { PsycheError } from "../error.ts";
 import type { Gradients } from "./gradient_math.ts";
 import { memoryOf, type MemoryParts, type Place, placeOf } from "./kernels/kernel_memory.ts";
+import { Signal } from "./kernels/signal.ts";
 import type { LlamaConfig } from "./model/llama_config.ts";
 import type { BatchShape } from "./model/llama_graph.ts";
 import type { BatchFeeds, WeightArrays } from "./model_graphs.ts";
-import { WorkerClient } from "./worker_client.ts";
+import { fromPortable, type PortableError } from "./worker_protocol.ts";
 
-/** Where the arrays of a model's parameters lie. */
+/** What its worker is handed when it begins. It says that it is ready by any message of its own. */
+export interface HalfStart {
+  port: MessagePort;
+  config: LlamaConfig;
+  threads: number;
+  /** Words of the signals {@linkcode ASKED} and {@linkcode ANSWERED}. */
+  signals: Int32Array<SharedArrayBuffer>;
+}
+
+/** Signals for messages in the port: to the worker, from it. */
+export const ASKED = 0;
+export const ANSWERED = 1;
+
+/** Arrays of the model's parameters, and where they lie. Those told of first are number 0. */
 export interface SharedArrays {
   memories: MemoryParts[];
   arrays: { name: string; place: Place }[];
 }
 
-/** What its worker can be asked for. */
-export interface SecondHalfMethods {
-  /** The first call. */
-  open(config: LlamaConfig, threads: number): Promise<void>;
-  /** Makes weights or gradients known. @returns their number in `train` */
-  share(arrays: SharedArrays): Promise<number>;
-  /** As `ModelGraphs.train`. */
-  train(shape: BatchShape, feeds: BatchFeeds, weights: number, gradients: number): Promise<number>;
-  release(): Promise<void>;
+/** What `ModelGraphs.train` gets, with the numbers of arrays told of before. */
+export interface HalfRequest {
+  shape: BatchShape;
+  feeds: BatchFeeds;
+  weights: number;
+  gradients: number;
 }
 
-export class SecondHalf {
-  readonly #client: WorkerClient<SecondHalfMethods>;
-  readonly #known = new WeakMap<WeightArrays | Gradients, Promise<number>>();
+export type HalfMessage = SharedArrays | HalfRequest | "end";
 
-  private constructor(client: WorkerClient<SecondHalfMethods>) {
-    this.#client = client;
+export type HalfAnswer = { loss: number } | { error: PortableError };
+
+/** Both halves take about as long, so a thread that needs this much longer has died. */
+const LIMIT_MILLISECONDS = 600_000;
+
+export class SecondHalf {
+  readonly #port: MessagePort;
+  readonly #asked: Signal;
+  readonly #answered: Signal;
+  readonly #numbers = new WeakMap<WeightArrays | Gradients, number>();
+  #known = 0;
+
+  private constructor(port: MessagePort, signals: HalfStart["signals"]) {
+    this.#port = port;
+    this.#asked = new Signal(signals, ASKED);
+    this.#answered = new Signal(signals, ANSWERED);
   }
 
-  /** @throws PsycheError `TRAINER_FAILED` */
+  /** @throws PsycheError `TRAINER_FAILED` when the thread does not begin */
   static async open(
     config: LlamaConfig,
     threads: number,
     module: URL = new URL("./second_half_worker.ts", import.meta.url),
   ): Promise<SecondHalf> {
-    const client = new WorkerClient<SecondHalfMethods>(module, "The worker of the second half");
-    try {
-      await client.call("open", config, threads);
-      return new SecondHalf(client);
-    } catch (error) {
-      client.end(closed());
-      throw error;
-    }
+    const { port1, port2 } = new MessageChannel();
+    const signals = new Int32Array(new SharedArrayBuffer(8));
+    const worker = new Worker(module, { type: "module" });
+    const ready = Promise.withResolvers<unknown>();
+    worker.onmessage = ready.resolve;
+    worker.onerror = (event) => {
+      event.preventDefault();
+      ready.reject(failed(event.message));
+    };
+    const start: HalfStart = { port: port2, config, threads, signals };
+    worker.postMessage(start, [port2]);
+    await ready.promise;
+    return new SecondHalf(port1, signals);
   }
 
   /**
-   * As `ModelGraphs.train`, for arrays in kernel memories. They are told of once only, so it must be the
-   * same list and map when they are the same.
+   * As `ModelGraphs.train` for arrays in kernel memories, which are told of once: what is one list or map
+   * for the caller has to hold the same arrays forever.
    *
-   * @throws PsycheError as there, or `TRAINER_FAILED` when the worker died
+   * @returns waits for the end, blocking, and gives the loss
+   * @throws PsycheError that function: as there, or `TRAINER_FAILED` when the thread does not answer
    */
-  async train(
+  begin(
     shape: BatchShape,
     feeds: BatchFeeds,
     weights: WeightArrays,
     gradients: Gradients,
-  ): Promise<number> {
-    const [from, to] = await Promise.all([
-      this.#share(weights, weights.map(({ name, data }) => [name, data])),
-      this.#share(gradients, [...gradients]),
-    ]);
-    return await this.#client.call("train", shape, feeds, from, to);
+  ): () => number {
+    this.#tell({
+      shape,
+      feeds,
+      weights: this.#number(weights, weights.map(({ name, data }) => [name, data])),
+      gradients: this.#number(gradients, [...gradients]),
+    });
+    return () => this.#answer();
   }
 
-  async close(): Promise<void> {
-    // A worker that has failed already has nothing left to release.
-    await this.#client.call("release").catch(() => {});
-    this.#client.end(closed());
+  close(): void {
+    this.#tell("end");
+    this.#port.close();
   }
 
-  #share(
+  #answer(): number {
+    for (;;) {
+      const { count } = this.#answered;
+      // deno-lint-ignore no-explicit-any -- the two kinds of ports are one, their types are not
+      const received = receiveMessageOnPort(this.#port as any);
+      if (received === undefined) {
+        if (!this.#answered.wait(count, LIMIT_MILLISECONDS)) throw failed("no answer");
+        continue;
+      }
+      const answer: HalfAnswer = received.message;
+      if ("error" in answer) throw fromPortable(answer.error);
+      return answer.loss;
+    }
+  }
+
+  #tell(message: HalfMessage): void {
+    this.#port.postMessage(message);
+    this.#asked.raise();
+  }
+
+  #number(
     key: WeightArrays | Gradients,
     arrays: readonly (readonly [string, Float32Array])[],
-  ): Promise<number> {
-    let known = this.#known.get(key);
-    if (known === undefined) {
-      known = this.#client.call("share", {
+  ): number {
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      this.#tell({
         memories: [...new Set(arrays.map(([, data]) => memoryOf(data)!.parts))],
         arrays: arrays.map(([name, data]) => ({ name, place: placeOf(data)! })),
       });
-      this.#known.set(key, known);
+      this.#numbers.set(key, number = this.#known++);
     }
-    return known;
+    return number;
   }
 }
 
-function closed(): PsycheError {
-  return new PsycheError("TRAINER_CLOSED", "The trainer is closed; create a new one.");
+function failed(why: string): PsycheError {
+  return new PsycheError(
+    "TRAINER_FAILED",
+    `The thread for the second half of a batch failed (${why}); load the last checkpoint again, ` +
+      "with --threads 1 if it happens again.",
+  );
 }

@@ -94,7 +94,7 @@ export class KernelThreads {
 
   #tell(message: ThreadMessage): void {
     for (const port of this.#ports) port.postMessage(message);
-    this.#control.wake();
+    this.#control.wake.raise();
   }
 }
 

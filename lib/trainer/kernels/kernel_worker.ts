@@ -35,7 +35,7 @@ scope.onmessage = ({ data: { port, control: parts } }) => {
   }
 
   for (;;) {
-    const { wakes } = control;
+    const { count } = control.wake;
     // deno-lint-ignore no-explicit-any -- the two kinds of ports are one, their types are not
     const received = receiveMessageOnPort(port as any);
     if (received !== undefined) {
@@ -43,7 +43,7 @@ scope.onmessage = ({ data: { port, control: parts } }) => {
       continue;
     }
     control.work((loop) => known.get(loop));
-    control.sleep(wakes);
+    control.wake.wait(count);
   }
   scope.close();
 };

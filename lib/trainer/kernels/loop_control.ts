@@ -1,5 +1,6 @@
 /** The shared numbers by which threads agree on who does which piece of a loop. */
 import type { Pieces } from "./loop.ts";
+import { Signal, waitAwake } from "./signal.ts";
 
 /** Words of the control block. */
 const TICKET = 0;
@@ -20,9 +21,6 @@ const PIECE_MASK = 2 ** PIECE_BITS - 1;
 /** Pieces that a loop may have; the number beyond says that no piece is to be had. */
 export const MOST_PIECES = PIECE_MASK;
 
-/** Falling asleep and waking up takes as long as this, and most of what is waited for less. */
-const SPIN_MILLISECONDS = 0.05;
-
 export interface ControlParts {
   words: Int32Array<SharedArrayBuffer>;
   numbers: Float64Array<SharedArrayBuffer>;
@@ -30,19 +28,13 @@ export interface ControlParts {
 
 export class LoopControl {
   readonly parts: ControlParts;
+  /** Raised where there may be work. */
+  readonly wake: Signal;
 
   /** @param parts of a control that another thread made; without them a new one, where no run is open */
   constructor(parts?: ControlParts) {
-    if (parts !== undefined) {
-      this.parts = parts;
-      return;
-    }
-    this.parts = {
-      words: new Int32Array(new SharedArrayBuffer(4 * WORDS)),
-      numbers: new Float64Array(new SharedArrayBuffer(8 * (1 + MOST_NUMBERS))),
-    };
-    // A thread may look for work before the first run begins.
-    this.parts.words[TICKET] = PIECE_MASK;
+    this.parts = parts ?? newParts();
+    this.wake = new Signal(this.parts.words, WAKE);
   }
 
   /** Offers the pieces of a loop. The run before has ended. */
@@ -54,23 +46,7 @@ export class LoopControl {
     this.parts.numbers.set(numbers, 1);
     const run = (Atomics.load(words, TICKET) >>> PIECE_BITS) + 1;
     Atomics.store(words, TICKET, run << PIECE_BITS);
-    this.wake();
-  }
-
-  /** Wakes whoever waits in {@linkcode sleep}. */
-  wake(): void {
-    Atomics.add(this.parts.words, WAKE, 1);
-    Atomics.notify(this.parts.words, WAKE);
-  }
-
-  /** What {@linkcode sleep} is to compare with; asked before looking for work. */
-  get wakes(): number {
-    return Atomics.load(this.parts.words, WAKE);
-  }
-
-  /** Until the next {@linkcode wake} after `wakes` was asked for. */
-  sleep(wakes: number): void {
-    this.#wait(WAKE, wakes);
+    this.wake.raise();
   }
 
   /**
@@ -118,18 +94,15 @@ export class LoopControl {
     } while (Atomics.compareExchange(words, TICKET, taken, taken | PIECE_MASK) !== taken);
     const count = taken & PIECE_MASK;
     for (let done; (done = Atomics.load(words, DONE)) < count;) {
-      if (this.#wait(DONE, done, limitMilliseconds) === "timed-out") return false;
+      if (waitAwake(words, DONE, done, limitMilliseconds) === "timed-out") return false;
     }
     return Atomics.load(words, FAILED) === 0;
   }
+}
 
-  /** As `Atomics.wait`, but wide awake at first. */
-  #wait(word: number, value: number, limitMilliseconds?: number): string {
-    const { words } = this.parts;
-    const end = performance.now() + SPIN_MILLISECONDS;
-    while (performance.now() < end) {
-      if (Atomics.load(words, word) !== value) return "not-equal";
-    }
-    return Atomics.wait(words, word, value, limitMilliseconds);
-  }
+function newParts(): ControlParts {
+  const words = new Int32Array(new SharedArrayBuffer(4 * WORDS));
+  // A thread may look for work before the first run begins.
+  words[TICKET] = PIECE_MASK;
+  return { words, numbers: new Float64Array(new SharedArrayBuffer(8 * (1 + MOST_NUMBERS))) };
 }
