@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import type { Optimizer } from "../protocol/coordinator_state.ts";
 import { seed } from "../protocol/property_seed.ts";
+import { isHalved } from "./halves/is_halved.ts";
 import { initialParameters } from "./model/init.ts";
 import { formatLlamaConfig, type LlamaConfig, nanoConfig } from "./model/llama_config.ts";
 import { seededRandom } from "./random.ts";
@@ -124,11 +125,12 @@ Deno.test("threads and ranks change no bit of losses, results and weights", asyn
 const NANO: Task = {
   config: nanoConfig(512),
   sequenceLength: 64,
-  batch: 4,
-  microBatchSize: 2,
+  batch: 16,
+  microBatchSize: 8,
   optimizer: distro(true),
   seed: 1,
 };
+assert.ok(isHalved(NANO.config, { batch: 8, sequenceLength: 64 }));
 
 /** As narrow as it goes: kernel memory cannot be shared, arrays are ordinary and one thread does all. */
 const PERMISSIONS = ["--allow-read", "--allow-env", "--allow-sys", "--allow-ffi=node_modules"];

@@ -3,8 +3,8 @@
  */
 import { PsycheError } from "../error.ts";
 import { GradientMath, type Gradients } from "./gradient_math.ts";
-import { HalvedGraphs } from "./halved_graphs.ts";
-import { halvesOf, isHalved } from "./halves.ts";
+import { HalvedGraphs } from "./halves/halved_graphs.ts";
+import { halvesOf, isHalved } from "./halves/is_halved.ts";
 import { ModelMemory } from "./kernels/model_memory.ts";
 import { type Piece, pieces } from "./micro_batch.ts";
 import type { Model, Parameter } from "./model/model_directory.ts";

@@ -2,6 +2,7 @@
 import { PsycheError } from "../error.ts";
 import type { Optimizer } from "../protocol/coordinator_state.ts";
 import { keptByBatch, keptByLayer } from "./activations.ts";
+import { isHalved } from "./halves/is_halved.ts";
 import { type LlamaConfig, parameterCount } from "./model/llama_config.ts";
 
 export interface MemoryEstimate {
@@ -17,6 +18,8 @@ export interface MemoryEstimate {
 
 /** fp32 arrays as long as the parameters: weights, gradients and their sum over micro batches. */
 const ARRAYS = 3;
+/** A further one for the second half of micro batches that have two, on the CPU. */
+const HALVED_ARRAYS = 1;
 /** Further ones: DisTrO's residuals and the weights looking ahead; AdamW's two moments. */
 const OPTIMIZER_ARRAYS: Record<Optimizer["kind"], number> = { Distro: 2, AdamW: 2, Dummy: 0 };
 /** Compiled graphs that stay for texts of about one length: of two kinds, or with two lengths of answers. */
@@ -50,7 +53,9 @@ export function estimateMemory(
   const { microBatchSize, sequenceLength, ranks = 1, longestText = 0 } = shape;
   const activationBytes = 4 * ranks * keptByBatch(config, microBatchSize, sequenceLength);
   const inferenceBytes = 4 * keptByTexts(config, Math.min(longestText, config.maxPositions));
-  const stateBytes = 4 * parameters * (ARRAYS * ranks + OPTIMIZER_ARRAYS[shape.optimizer.kind]);
+  const isCut = isHalved(config, { batch: microBatchSize, sequenceLength });
+  const rankArrays = ARRAYS + (isCut ? HALVED_ARRAYS : 0);
+  const stateBytes = 4 * parameters * (rankArrays * ranks + OPTIMIZER_ARRAYS[shape.optimizer.kind]);
   return {
     parameters,
     stateBytes,

@@ -33,7 +33,16 @@ Deno.test("every rank takes weights, gradients and activations; the optimizer is
   const one = estimateMemory(nanoConfig(512), shape);
   const three = estimateMemory(nanoConfig(512), { ...shape, ranks: 3 });
   assert.equal(three.activationBytes, 3 * one.activationBytes);
-  assert.equal(three.stateBytes, one.stateBytes + 2 * 3 * 4 * one.parameters);
+  const moments = 2 * 4 * one.parameters;
+  assert.equal(three.stateBytes, 3 * (one.stateBytes - moments) + moments);
+});
+
+Deno.test("a micro batch of two halves takes gradients for both", () => {
+  const shape = { sequenceLength: 128, optimizer };
+  const [one, two] = [1, 2].map((microBatchSize) =>
+    estimateMemory(nanoConfig(512), { ...shape, microBatchSize })
+  );
+  assert.equal(two.stateBytes, one.stateBytes + 4 * one.parameters);
 });
 
 Deno.test("texts beside training take memory up to the longest one that the model can read", () => {

@@ -11,7 +11,7 @@ export interface Measurement {
   milliseconds: number;
   /** Time on the processor, all threads together: says more than the clock on a busy machine. */
   processorMilliseconds: number;
-  /** The longest run of a graph, which in a step is the model's; for PyTorch the whole. */
+  /** In runs of graphs, those for two halves at once counted once; for PyTorch the whole. */
   graphMilliseconds: number;
   /** In loops over all weights: clipping, update, DisTrO; 0 for contestants whose graph does it all. */
   kernelMilliseconds: number;

@@ -1,13 +1,13 @@
 /** The thread that computes the second half of micro batches, in the arrays of the thread that asks. */
 import { receiveMessageOnPort } from "node:worker_threads";
-import { PsycheError } from "../error.ts";
-import type { Gradients } from "./gradient_math.ts";
-import { memoryOf, type MemoryParts, type Place, placeOf } from "./kernels/kernel_memory.ts";
-import { Signal } from "./kernels/signal.ts";
-import type { LlamaConfig } from "./model/llama_config.ts";
-import type { BatchShape } from "./model/llama_graph.ts";
-import type { BatchFeeds, WeightArrays } from "./model_graphs.ts";
-import { fromPortable, type PortableError } from "./worker_protocol.ts";
+import { PsycheError } from "../../error.ts";
+import type { Gradients } from "../gradient_math.ts";
+import { memoryOf, type MemoryParts, type Place, placeOf } from "../kernels/kernel_memory.ts";
+import { Signal } from "../kernels/signal.ts";
+import type { LlamaConfig } from "../model/llama_config.ts";
+import type { BatchShape } from "../model/llama_graph.ts";
+import type { BatchFeeds, WeightArrays } from "../model_graphs.ts";
+import { fromPortable, type PortableError } from "../worker_protocol.ts";
 
 /** What its worker is handed when it begins. It says that it is ready by any message of its own. */
 export interface HalfStart {

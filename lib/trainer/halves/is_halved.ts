@@ -3,10 +3,10 @@
  * once, not at every operator; one thread takes them one after the other. Only what a batch is made of
  * decides, because the halves' sum has other bits than the whole.
  */
-import { keptByBatch } from "./activations.ts";
-import type { Piece } from "./micro_batch.ts";
-import { type LlamaConfig, parameterCount } from "./model/llama_config.ts";
-import type { BatchShape } from "./model/llama_graph.ts";
+import { keptByBatch } from "../activations.ts";
+import type { Piece } from "../micro_batch.ts";
+import { type LlamaConfig, parameterCount } from "../model/llama_config.ts";
+import type { BatchShape } from "../model/llama_graph.ts";
 
 /** The second gradients may take a quarter of what the activations do. */
 const LEAST_ACTIVATIONS = 4;

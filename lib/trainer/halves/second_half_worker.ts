@@ -3,10 +3,10 @@
  * loops it sleeps until it is woken, which takes a tenth of the time that an event does.
  */
 import { receiveMessageOnPort } from "node:worker_threads";
-import { KernelMemory } from "./kernels/kernel_memory.ts";
-import { Signal } from "./kernels/signal.ts";
-import { ModelGraphs } from "./model_graphs.ts";
-import { loadOnnxRuntime } from "./runtime/onnx_runtime.ts";
+import { KernelMemory } from "../kernels/kernel_memory.ts";
+import { Signal } from "../kernels/signal.ts";
+import { ModelGraphs } from "../model_graphs.ts";
+import { loadOnnxRuntime } from "../runtime/onnx_runtime.ts";
 import {
   ANSWERED,
   ASKED,
@@ -16,7 +16,7 @@ import {
   type HalfStart,
   type SharedArrays,
 } from "./second_half.ts";
-import { toPortable } from "./worker_protocol.ts";
+import { toPortable } from "../worker_protocol.ts";
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<HalfStart>) => void) | null;

@@ -1,10 +1,10 @@
 /** Training graphs for both halves of a micro batch: at once where threads can share the arrays. */
-import type { Gradients } from "./gradient_math.ts";
-import { placeOf } from "./kernels/kernel_memory.ts";
-import type { BatchShape } from "./model/llama_graph.ts";
-import type { LlamaConfig } from "./model/llama_config.ts";
-import { type BatchFeeds, ModelGraphs, type WeightArrays } from "./model_graphs.ts";
-import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
+import type { Gradients } from "../gradient_math.ts";
+import { placeOf } from "../kernels/kernel_memory.ts";
+import type { BatchShape } from "../model/llama_graph.ts";
+import type { LlamaConfig } from "../model/llama_config.ts";
+import { type BatchFeeds, ModelGraphs, type WeightArrays } from "../model_graphs.ts";
+import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { SecondHalf } from "./second_half.ts";
 
 export class HalvedGraphs {
