@@ -40,7 +40,7 @@ export interface Comparison {
   /** Rate of the step's products while the graph runs, over that of the large product, by the minima. */
   efficiency: number;
   distroStep: Times;
-  /** Part of a DisTrO step that is neither the model's forward and backward pass nor clipping. */
+  /** Part of a DisTrO step that AdamW has not: neither making nor clipping the gradients. */
   distroOverhead: Times;
   /** Results of three clients. */
   distroApply: Times;
@@ -131,7 +131,7 @@ export async function compareTraining(
     const distroStep = of("distro step");
     const overhead = of(
       "distro step",
-      (m) => m.milliseconds - m.graphMilliseconds - m.normMilliseconds,
+      (m) => m.milliseconds - m.graphMilliseconds - m.sharedMilliseconds,
     );
     const apply = of("distro apply");
     const shape = { sequenceLength, microBatchSize: batch };

@@ -15,8 +15,8 @@ export interface Measurement {
   graphMilliseconds: number;
   /** In loops over all weights: clipping, update, DisTrO; 0 for contestants whose graph does it all. */
   kernelMilliseconds: number;
-  /** Of these, the norm of the gradients, by which they are clipped whatever the optimizer. */
-  normMilliseconds: number;
+  /** Of these, what all optimizers share: sums of gradients, and their norm for clipping. */
+  sharedMilliseconds: number;
   /** Largest resident size of the process so far. */
   peakBytes: number;
   loss?: number;

@@ -186,7 +186,7 @@ for await (const _ of createInterface({ input: process.stdin })) {
     processorMilliseconds,
     graphMilliseconds: milliseconds,
     kernelMilliseconds: 0,
-    normMilliseconds: 0,
+    sharedMilliseconds: 0,
     peakBytes: peakBytes(),
     loss,
   };

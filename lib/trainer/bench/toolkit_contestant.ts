@@ -46,7 +46,7 @@ SecondHalf.prototype.begin = function (...values) {
 };
 
 let inKernels = 0;
-let inNorm = 0;
+let inShared = 0;
 const { loop } = KernelThreads.prototype;
 KernelThreads.prototype.loop = function (...values) {
   const run = loop.apply(this, values);
@@ -55,9 +55,14 @@ KernelThreads.prototype.loop = function (...values) {
     run(numbers);
     const taken = performance.now() - start;
     inKernels += taken;
-    if (values[0] === "sumOfSquares") inNorm += taken;
+    if (isShared(values[0], values[1])) inShared += taken;
   };
 };
+
+/** Whether a loop is for gradients as such, not for what an optimizer makes of them. */
+function isShared(name: string, task: object): boolean {
+  return name === "sumOfSquares" || "kernel" in task && task.kernel === "add";
+}
 
 function anySession(): Promise<InferenceSession> {
   const graph = new Graph();
@@ -118,7 +123,7 @@ function processorMilliseconds(): number {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const action: Action = JSON.parse(line);
-  inGraphs = inKernels = inNorm = 0;
+  inGraphs = inKernels = inShared = 0;
   const processor = processorMilliseconds();
   const start = performance.now();
   const loss = await actions[action]();
@@ -127,7 +132,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     processorMilliseconds: processorMilliseconds() - processor,
     graphMilliseconds: inGraphs,
     kernelMilliseconds: inKernels,
-    normMilliseconds: inNorm,
+    sharedMilliseconds: inShared,
     peakBytes: peakBytes(),
     loss: loss ?? undefined,
   };

@@ -105,6 +105,6 @@ for line in sys.stdin:
         "processorMilliseconds": 1000 * (time.process_time() - processor),
         "graphMilliseconds": milliseconds,
         "kernelMilliseconds": 0,
-        "normMilliseconds": 0,
+        "sharedMilliseconds": 0,
         "peakBytes": peak, "loss": loss,
     }), flush=True)
