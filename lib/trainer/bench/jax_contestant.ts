@@ -2,7 +2,7 @@
  * The same model trained by jax-js on its WebAssembly backend, as a measured process; see contestant.ts.
  *
  * It runs without this project's configuration and fetches its library itself, so that nobody else
- * depends on it. A step ends with plain SGD, which takes less time than the AdamW it is compared with.
+ * depends on it. Model, derivative, clipping and AdamW are compiled as one.
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -12,6 +12,11 @@ import { peakBytes } from "./peak_bytes.ts";
 
 const LIBRARY = "npm:@jax-js/jax@0.1.25";
 const RATE = 1e-4;
+/** AdamW as the others have it. */
+const [BETA1, BETA2] = [0.9, 0.95];
+const EPSILON = 1e-8;
+const DECAY = 0.1;
+const MOST_NORM = 1;
 
 /** What is used of an array. Every use of an array as an operand gives it away, unless by `ref`. */
 interface JaxArray {
@@ -48,6 +53,7 @@ interface Jax {
     square(x: JaxArray): JaxArray;
     reciprocal(x: JaxArray): JaxArray;
     sum(x: JaxArray): JaxArray;
+    minimum(x: JaxArray, y: JaxArray | number): JaxArray;
   };
   nn: {
     silu(x: JaxArray): JaxArray;
@@ -147,18 +153,61 @@ function lossOf(weights: Weights, tokens: JaxArray, targets: JaxArray): JaxArray
 }
 
 const lossAndGradients = jax.valueAndGrad(lossOf);
-const trained = jax.jit((...[weights, ...data]: Parameters<typeof lossOf>): [JaxArray, Weights] => {
+
+/** Weights and both moments. */
+interface State {
+  weights: Weights;
+  first: Weights;
+  second: Weights;
+}
+
+/** By what gradients are multiplied so that they are not longer than {@linkcode MOST_NORM}. */
+function clipFactor(gradients: Weights): JaxArray {
+  const squares = Object.values(gradients).map((gradient) => np.sum(np.square(gradient.ref)));
+  const norm = np.sqrt(squares.reduce((sum, square) => sum.add(square)));
+  return np.minimum(np.reciprocal(norm.add(1e-6)).mul(MOST_NORM), 1);
+}
+
+/** One step; `rate` and `correction` hold the corrections of the moments' bias. */
+const trained = jax.jit((
+  { weights, first, second }: State,
+  rate: JaxArray,
+  correction: JaxArray,
+  tokens: JaxArray,
+  targets: JaxArray,
+): [JaxArray, State] => {
   const kept = Object.fromEntries(
     Object.entries(weights).map(([name, weight]) => [name, weight.ref]),
   );
-  const [loss, gradients] = lossAndGradients(kept, ...data);
-  const next = Object.entries(weights).map(
-    ([name, weight]) => [name, weight.sub(gradients[name].mul(RATE))],
-  );
-  return [loss, Object.fromEntries(next)];
+  const [loss, gradients] = lossAndGradients(kept, tokens, targets);
+  const clip = clipFactor(gradients);
+  const next: State = { weights: {}, first: {}, second: {} };
+  for (const [name, weight] of Object.entries(weights)) {
+    const gradient = gradients[name].mul(clip.ref);
+    const m = first[name].mul(BETA1).add(gradient.ref.mul(1 - BETA1));
+    const v = second[name].mul(BETA2).add(np.square(gradient).mul(1 - BETA2));
+    const scale = np.sqrt(v.ref).mul(correction.ref).add(EPSILON);
+    const change = m.ref.mul(rate.ref).mul(np.reciprocal(scale));
+    next.weights[name] = weight.mul(1 - RATE * DECAY).sub(change);
+    next.first[name] = m;
+    next.second[name] = v;
+  }
+  for (const used of [clip, rate, correction]) used.dispose();
+  return [loss, next];
 });
 
-let weights = readWeights();
+function zerosLike(weights: Weights): Weights {
+  return Object.fromEntries(
+    Object.entries(weights).map(([name, { shape }]) => {
+      const length = shape.reduce((a, b) => a * b, 1);
+      return [name, np.array(new Float32Array(length), { shape })];
+    }),
+  );
+}
+
+const weights = readWeights();
+let state: State = { weights, first: zerosLike(weights), second: zerosLike(weights) };
+let steps = 0;
 const vocabulary: number = config.vocab_size;
 const ids = Int32Array.from({ length: batch * length }, (_, i) => i * i % vocabulary);
 const tokens = np.array(ids, { shape: [batch * length] });
@@ -168,9 +217,14 @@ expected.forEach((id, row) => oneHot[row * vocabulary + id] = 1);
 const targets = np.array(oneHot, { shape: [batch, length - 1, vocabulary] });
 
 async function step(): Promise<number> {
-  const [loss, next] = trained(weights, tokens.ref, targets.ref);
-  weights = next;
-  for (const weight of Object.values(weights)) await weight.blockUntilReady();
+  steps++;
+  const number = (value: number) => np.array(Float32Array.of(value), { shape: [] });
+  const rate = number(RATE / (1 - BETA1 ** steps));
+  const correction = number(1 / Math.sqrt(1 - BETA2 ** steps));
+  const [loss, next] = trained(state, rate, correction, tokens.ref, targets.ref);
+  state = next;
+  const arrays = Object.values(state).flatMap((weights: Weights) => Object.values(weights));
+  for (const array of arrays) await array.blockUntilReady();
   return (await loss.data())[0];
 }
 
