@@ -9,7 +9,7 @@ import { trainingGraph } from "../model/llama_graph.ts";
 import { type BenchCase, PRODUCT_EDGE } from "./bench_case.ts";
 import { type Action, Contestant, type ContestantTask, type Measurement } from "./contestant.ts";
 import { JaxRival } from "./jax_rival.ts";
-import { compareSteps, type Rival, type Times, times } from "./times.ts";
+import { compareSteps, ratio, type Rival, type Times, times } from "./times.ts";
 
 export interface CompareOptions {
   /** Of large models; small ones take little time and vary more, so {@linkcode SMALL_TIMES} as many. */
@@ -37,8 +37,8 @@ export interface Comparison {
   /** And that of everything outside the graph and those loops. */
   scriptShare: number;
   product: Times;
-  /** Rate of the step's products while the graph runs, over that of the large product, by the minima. */
-  efficiency: number;
+  /** Rate of the step's products while the graph runs, over that of the large product. */
+  efficiency: Times;
   distroStep: Times;
   /** Part of a DisTrO step that AdamW has not: neither making nor clipping the gradients. */
   distroOverhead: Times;
@@ -119,15 +119,16 @@ export async function compareTraining(
       onMeasured?.(i + 1, turnsTaken);
     }
 
-    const of = (key: string, value = (m: Measurement) => m.milliseconds) =>
-      times(measured.get(key)!.slice(WARM_UP).map(value));
+    const all = (key: string, value = (m: Measurement) => m.milliseconds) =>
+      measured.get(key)!.slice(WARM_UP).map(value);
+    const of = (...values: Parameters<typeof all>) => times(all(...values));
     const processor = (m: Measurement) => m.processorMilliseconds;
     const peak = (key: string) => measured.get(key)!.at(-1)!.peakBytes;
     const { graph, outputs } = trainingGraph(config, { batch, sequenceLength });
     const flops = matrixFlops(graph, outputs);
     const step = of("step");
-    const stepGraph = of("step", (m) => m.graphMilliseconds);
-    const product = of("product");
+    const productOverGraph = ratio(all("product"), all("step", (m) => m.graphMilliseconds));
+    const work = flops / (2 * PRODUCT_EDGE ** 3);
     const distroStep = of("distro step");
     const overhead = of(
       "distro step",
@@ -144,8 +145,11 @@ export async function compareTraining(
       step,
       kernelShare: of("step", (m) => m.kernelMilliseconds).median / step.median,
       scriptShare: of("step", inScript).median / step.median,
-      product,
-      efficiency: flops / stepGraph.min / (2 * PRODUCT_EDGE ** 3 / product.min),
+      product: of("product"),
+      efficiency: {
+        min: work * productOverGraph.min,
+        median: work * productOverGraph.median,
+      },
       distroStep,
       distroOverhead: overhead,
       distroApply: apply,
@@ -156,10 +160,7 @@ export async function compareTraining(
       torch: torch === null ? null : {
         ...compareSteps(measured.get("torch step")!, measured.get("step")!, WARM_UP),
         product: of("torch product"),
-        processorRatio: {
-          min: of("torch step", processor).min / of("step", processor).min,
-          median: of("torch step", processor).median / of("step", processor).median,
-        },
+        processorRatio: ratio(all("torch step", processor), all("step", processor)),
       },
       jax: withJax && !small
         ? "this model is too large for jax-js"

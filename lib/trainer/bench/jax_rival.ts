@@ -1,4 +1,4 @@
-/** jax-js as a rival that may be missing: its process downloads the library, and takes seconds a step. */
+/** jax-js as a rival that may be missing: its process downloads the library, and may fail to. */
 import { fileURLToPath } from "node:url";
 import { Contestant, type ContestantTask, type Measurement } from "./contestant.ts";
 import { compareSteps, type Rival } from "./times.ts";
@@ -14,9 +14,6 @@ const COMMAND = [
   "--allow-read",
   fileURLToPath(new URL("jax_contestant.ts", import.meta.url)),
 ];
-/** Steps that count at most, of something this much slower. */
-const COUNTED = 9;
-
 export class JaxRival {
   readonly #contestant: Contestant;
   readonly #warmUp: number;
@@ -29,9 +26,9 @@ export class JaxRival {
     this.#warmUp = warmUp;
   }
 
-  /** Trains a step, unless enough are measured or its process has failed. */
+  /** Trains a step, unless its process has failed. */
   async takeTurn(): Promise<void> {
-    if (this.#failed || this.#steps.length === this.#warmUp + COUNTED) return;
+    if (this.#failed) return;
     try {
       this.#steps.push(await this.#contestant.measure("step"));
     } catch {

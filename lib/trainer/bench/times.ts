@@ -11,7 +11,7 @@ export interface Times {
 export interface Rival {
   step: Times;
   peakBytes: number;
-  /** Its time over ours, above 1 when this toolkit is faster: of the best, and the median of all turns. */
+  /** Its time over ours, above 1 when this toolkit is faster. */
   ratio: Times;
   /** Difference of the losses of the first step, which both compute from the same weights. */
   lossDifference: number;
@@ -23,21 +23,25 @@ export function times(values: number[]): Times {
 }
 
 /**
- * Steps of a rival beside our own of the same turns, in which the machine was about as fast; of both the
- * first `warmUp` count for the loss only.
+ * One time over another measured in the same turns, in which the machine was about as fast: of the best, and
+ * the median of all turns.
  */
+export function ratio(over: readonly number[], under: readonly number[]): Times {
+  return {
+    min: Math.min(...over) / Math.min(...under),
+    median: times(over.map((value, turn) => value / under[turn])).median,
+  };
+}
+
+/** Steps of a rival beside our own of the same turns; the first `warmUp` count for the loss only. */
 export function compareSteps(theirs: Measurement[], ours: Measurement[], warmUp: number): Rival {
   const [their, own] = [theirs, ours].map((steps) =>
     steps.slice(warmUp, theirs.length).map((one) => one.milliseconds)
   );
-  const step = times(their);
   return {
-    step,
+    step: times(their),
     peakBytes: theirs.at(-1)!.peakBytes,
-    ratio: {
-      min: step.min / times(own).min,
-      median: times(their.map((milliseconds, turn) => milliseconds / own[turn])).median,
-    },
+    ratio: ratio(their, own),
     lossDifference: Math.abs(theirs[0].loss! - ours[0].loss!),
   };
 }
