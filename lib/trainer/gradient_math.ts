@@ -19,16 +19,20 @@ export function perGradients<T>(make: (gradients: Gradients) => T): (gradients: 
 /** Arithmetic on gradients by some threads; arrays of a map must stay the same. */
 export class GradientMath {
   readonly #adders;
+  readonly #blenders;
   readonly #scalers;
   readonly #sums;
 
   constructor(threads: KernelThreads = soleThread()) {
-    this.#adders = perGradients((sum) =>
-      perGradients((gradients) => {
-        const pairs = [...sum].map(([name, target]) => [target, gradients.get(name)!]);
-        return elementwise("add", pairs, threads);
-      })
-    );
+    const pairwise = (kernel: "add" | "blend") =>
+      perGradients((sum) =>
+        perGradients((gradients) => {
+          const pairs = [...sum].map(([name, target]) => [target, gradients.get(name)!]);
+          return elementwise(kernel, pairs, threads);
+        })
+      );
+    this.#adders = pairwise("add");
+    this.#blenders = pairwise("blend");
     this.#scalers = perGradients((gradients) =>
       elementwise("scale", [...gradients.values()].map((data) => [data]), threads)
     );
@@ -38,6 +42,11 @@ export class GradientMath {
   /** `sum += gradients`, element by element. */
   add(sum: Gradients, gradients: Gradients): void {
     this.#adders(sum)(gradients)();
+  }
+
+  /** `sum = keep * sum + share * gradients`, element by element. */
+  blend(sum: Gradients, gradients: Gradients, keep: number, share: number): void {
+    this.#blenders(sum)(gradients)([keep, share]);
   }
 
   scale(gradients: Gradients, factor: number): void {

@@ -11,7 +11,13 @@ import type { Model, Parameter } from "./model/model_directory.ts";
 import { ModelGraphs } from "./model_graphs.ts";
 import type { OnnxRuntime } from "./runtime/onnx_runtime.ts";
 import type { ComputeDevice } from "./trainer.ts";
-import { batchFeeds, batchKind, checkBatch, type TrainingBatch } from "./training_batch.ts";
+import {
+  batchFeeds,
+  batchKind,
+  checkBatch,
+  countLabels,
+  type TrainingBatch,
+} from "./training_batch.ts";
 
 export interface LlamaRuntimeOptions {
   /** Tokens a row, at least 2. */
@@ -143,15 +149,18 @@ export class LlamaRuntime {
       ...this.#gradients.values(),
       ...this.#second.values(),
     ]);
-    const [first, second] = halvesOf(piece);
-    const loss = await this.#halved.train(
-      { ...shape, batch: first.rows, parts: 2 },
-      [feeds(first), feeds(second)],
+    const halves = halvesOf(piece);
+    const losses = await this.#halved.train(
+      { ...shape, batch: halves[0].rows },
+      [feeds(halves[0]), feeds(halves[1])],
       weights,
       [this.#gradients, this.#second],
     );
-    this.math.add(this.#gradients, this.#second);
-    return loss;
+    const [first, second] = halves.map((half) => countLabels(batch, half, sequenceLength));
+    // Where no label counts, all is zero and any share is right.
+    const share = second / Math.max(first + second, 1);
+    this.math.blend(this.#gradients, this.#second, 1 - share, share);
+    return (1 - share) * losses[0] + share * losses[1];
   }
 
   /** @throws PsycheError `TOKENS_INVALID` for rows that this runtime cannot take */

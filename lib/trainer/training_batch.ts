@@ -105,6 +105,20 @@ export function batchFeeds(
   return feeds;
 }
 
+/** How many labels of some rows count in the loss; the first of a row is predicted by nothing. */
+export function countLabels(
+  { labels }: TrainingBatch,
+  { start, rows }: Piece,
+  sequenceLength: number,
+): number {
+  if (labels === undefined) return rows * (sequenceLength - 1);
+  let count = 0;
+  for (let i = start * sequenceLength; i < (start + rows) * sequenceLength; i++) {
+    if (i % sequenceLength !== 0 && labels[i] !== NO_LABEL) count++;
+  }
+  return count;
+}
+
 /**
  * The number of each token's text within its row and its position in that text. What the lengths of
  * a row leave over is one more text.

@@ -61,7 +61,7 @@ KernelThreads.prototype.loop = function (...values) {
 
 /** Whether a loop is for gradients as such, not for what an optimizer makes of them. */
 function isShared(name: string, task: object): boolean {
-  return name === "sumOfSquares" || "kernel" in task && task.kernel === "add";
+  return name === "sumOfSquares" || "kernel" in task && task.kernel === "blend";
 }
 
 function anySession(): Promise<InferenceSession> {

@@ -40,7 +40,7 @@ export class HalvedGraphs {
    * @param shape of a half
    * @param feeds of the first and the second
    * @param gradients overwritten by each
-   * @returns the sum of their losses
+   * @returns both losses
    * @throws PsycheError as `SecondHalf.begin`, when both have ended
    */
   async train(
@@ -48,15 +48,15 @@ export class HalvedGraphs {
     feeds: readonly [BatchFeeds, BatchFeeds],
     weights: WeightArrays,
     gradients: readonly [Gradients, Gradients],
-  ): Promise<number> {
+  ): Promise<[number, number]> {
     const own = (half: 0 | 1) => this.#own.train(shape, feeds[half], weights, gradients[half]);
-    if (this.#other === null) return await own(0) + await own(1);
+    if (this.#other === null) return [await own(0), await own(1)];
     // The other first: the own one blocks this thread.
     const end = this.#other.begin(shape, feeds[1], weights, gradients[1]);
     const [first] = await Promise.allSettled([own(0)]);
     const second = end();
     if (first.status === "rejected") throw first.reason;
-    return first.value + second;
+    return [first.value, second];
   }
 
   async release(): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { NO_LABEL } from "../data/data_provider.ts";
 import { KernelThreads } from "../kernels/kernel_threads.ts";
 import { ModelMemory } from "../kernels/model_memory.ts";
 import { LlamaRuntime } from "../llama_runtime.ts";
@@ -31,13 +32,21 @@ function modelIn(memory: ModelMemory | null): Model {
   return { config: CONFIG, files: { config: "", tokenizer: null }, parameters };
 }
 
-function randomBatch(seed: number, packed = false): TrainingBatch {
+type Kind = "plain" | "packed" | "labelled";
+
+/** Labelled: no label counts in some rows, and none at all in the last ones. */
+function randomBatch(seed: number, kind: Kind = "plain"): TrainingBatch {
   const random = seededRandom(seed);
   const draw = () => Math.floor(random.uniform() * CONFIG.vocabSize);
+  const tokens = Int32Array.from({ length: ROWS * SEQUENCE }, draw);
+  const counts = (i: number) => i < 6 * SEQUENCE && i % 3 === 0;
   return {
     batch: ROWS,
-    tokens: Int32Array.from({ length: ROWS * SEQUENCE }, draw),
-    sequenceLengths: packed ? Array(ROWS).fill([5, 3, SEQUENCE - 8]) : undefined,
+    tokens,
+    sequenceLengths: kind === "packed" ? Array(ROWS).fill([5, 3, SEQUENCE - 8]) : undefined,
+    labels: kind === "labelled"
+      ? tokens.map((token, i) => counts(i) ? token : NO_LABEL)
+      : undefined,
   };
 }
 
@@ -80,8 +89,8 @@ async function trainWhole(batch: TrainingBatch) {
 }
 
 Deno.test("halves have the loss and the gradients of the whole", async () => {
-  for (const packed of [false, true]) {
-    const batch = randomBatch(1, packed);
+  for (const kind of ["plain", "packed", "labelled"] as const) {
+    const batch = randomBatch(1, kind);
     assert.ok(isHalved(CONFIG, { ...SHAPE, ...batchKind(batch) }));
     const whole = await trainWhole(batch);
     const [halves] = await train(2, [batch]);
@@ -95,7 +104,7 @@ Deno.test("halves have the loss and the gradients of the whole", async () => {
 });
 
 Deno.test("one thread after the other, two at once and four give the same bits", async () => {
-  const batches = [randomBatch(2), randomBatch(3, true), randomBatch(4)];
+  const batches = [randomBatch(2), randomBatch(3, "packed"), randomBatch(4, "labelled")];
   const alone = await train(1, batches);
   for (const threads of [2, 3, 4]) assert.deepEqual(await train(threads, batches), alone);
   // Arrays that no other thread sees are computed here.
@@ -110,8 +119,6 @@ Deno.test("what is computed in halves depends on rows, tokens and the model alon
       (batch, sequenceLength) => {
         const shape = { batch, sequenceLength };
         if (batch % 2 === 1) assert.ok(!isHalved(nanoConfig(512), shape));
-        // Their number decides how a label weighs, and halves do not know each other's.
-        assert.ok(!isHalved(nanoConfig(512), { ...shape, labels: true }));
         if (isHalved(nanoConfig(4096), shape)) {
           assert.ok(isHalved(nanoConfig(4096), { ...shape, batch: 2 * batch }));
         }
@@ -120,6 +127,13 @@ Deno.test("what is computed in halves depends on rows, tokens and the model alon
   );
   assert.ok(isHalved(nanoConfig(512), { batch: 8, sequenceLength: 128 }));
   assert.ok(!isHalved(nanoConfig(512), { batch: 2, sequenceLength: 8 }));
+});
+
+Deno.test("halves without any label give zeros", async () => {
+  const batch = { ...randomBatch(6), labels: new Int32Array(ROWS * SEQUENCE).fill(NO_LABEL) };
+  const [{ loss, gradients }] = await train(2, [batch]);
+  assert.equal(loss, 0);
+  for (const data of gradients) assert.ok(data.every((value) => value === 0));
 });
 
 Deno.test("an error of the second half comes back, and the next batch is computed", async () => {

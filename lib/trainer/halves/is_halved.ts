@@ -11,12 +11,9 @@ import type { BatchShape } from "../model/llama_graph.ts";
 /** The second gradients may take a quarter of what the activations do. */
 const LEAST_ACTIVATIONS = 4;
 
-/** Whether the graph for a half does: rows that count alike, and a model that is small beside them. */
-export function isHalved(
-  config: LlamaConfig,
-  { batch, sequenceLength, labels }: BatchShape,
-): boolean {
-  return batch % 2 === 0 && !labels &&
+/** An even number of rows, beside which the model is small. */
+export function isHalved(config: LlamaConfig, { batch, sequenceLength }: BatchShape): boolean {
+  return batch % 2 === 0 &&
     keptByBatch(config, batch, sequenceLength) >= LEAST_ACTIVATIONS * parameterCount(config);
 }
 

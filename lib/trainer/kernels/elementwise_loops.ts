@@ -20,6 +20,11 @@ const KERNELS = {
   scale: { written: [0], call: (k, [data], length, [factor]) => k.scale(data, length, factor) },
   /** `sum += data` */
   add: { written: [0], call: (k, [sum, data], length) => k.add(sum, data, length) },
+  /** `sum = n0 * sum + n1 * data` */
+  blend: {
+    written: [0],
+    call: (k, [sum, data], length, [keep, share]) => k.blend(sum, data, length, keep, share),
+  },
   /** `out = weights - n0 * sign(residual)` */
   lookAhead: {
     written: [0],

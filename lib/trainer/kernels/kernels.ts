@@ -24,6 +24,7 @@ export interface Kernels {
   ): void;
   scale(data: number, length: number, factor: number): void;
   add(sum: number, data: number, length: number): void;
+  blend(sum: number, data: number, length: number, keep: number, share: number): void;
   sum_of_squares(data: number, length: number): number;
   adamw(
     weights: number,

@@ -36,15 +36,19 @@ const arrays = (count: number) =>
 const factor = fc.float({ min: -2, max: 2, noNaN: true });
 const cases = { numRuns: 40 };
 
-Deno.test("scaling and adding", () => {
+Deno.test("scaling, adding and both at once", () => {
   fc.assert(
-    fc.property(arrays(2), factor, ([a, b], by) => {
+    fc.property(arrays(2), factor, factor, ([a, b], by, share) => {
       const sum = a.slice();
       elementwise("add", [[sum, b]])();
       assert.deepEqual(sum, a.map((x, i) => x + b[i]));
       const scaled = a.slice();
       elementwise("scale", [[scaled]])([by]);
       assert.deepEqual(scaled, a.map((x) => x * by));
+      const blend = a.slice();
+      elementwise("blend", [[blend, b]])([by, share]);
+      const blended = a.map((x, i) => fround(x * by) + fround(b[i] * share));
+      assert.deepEqual(blend, blended);
     }),
     cases,
   );

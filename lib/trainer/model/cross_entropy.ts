@@ -15,7 +15,6 @@ const FLOOR = 1e-37;
  * Mean of -log softmax(x weight^T)[label] over the rows of `x` [rows, d], for `weight` [vocabulary, d]
  * and int32 `labels` [rows] (docs/protocol/training-math.md section 2, Loss).
  *
- * With `parts`, these rows are one of so many equal parts of a batch, whose means over the whole add up.
  * With `someCount`, rows whose label is negative count neither in the sum nor in the mean; when no row
  * counts, loss and gradients are 0.
  *
@@ -26,13 +25,13 @@ export function crossEntropyHead(
   x: Tensor,
   weight: Tensor,
   labels: Tensor,
-  { someCount = false, parts = 1, maxLogits = MAX_LOGITS } = {},
+  { someCount = false, maxLogits = MAX_LOGITS } = {},
 ): Tensor {
   const { graph } = x;
   const rows = x.shape[0];
   const { found, shares } = someCount
     ? countedShares(labels)
-    : { found: labels, shares: graph.scalar(1 / (parts * rows)) };
+    : { found: labels, shares: graph.scalar(1 / rows) };
   const shared = mul(x, shares);
   const chunks = Math.ceil(rows * weight.shape[0] / maxLogits);
   const chunkRows = Math.ceil(rows / chunks);

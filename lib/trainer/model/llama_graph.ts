@@ -22,8 +22,6 @@ export interface BatchShape {
   positions?: boolean;
   /** Input `texts` int32 [batch, sequenceLength]: equal where tokens belong to the same text. */
   texts?: boolean;
-  /** One of so many equal parts of a batch without labels, over all of which the loss is the mean. */
-  parts?: number;
 }
 
 export type Weights = ReadonlyMap<string, Tensor>;
@@ -135,7 +133,7 @@ function nextTokenLoss(
     ),
     weights.get("lm_head.weight")!,
     reshape(expected, [batch * predicted]),
-    { someCount: has.labels, parts: has.parts },
+    { someCount: has.labels },
   );
 }
 

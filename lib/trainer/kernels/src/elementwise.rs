@@ -107,6 +107,21 @@ pub unsafe extern "C" fn add(sum: *mut f32, data: *const f32, length: usize) {
     map(sum, [sum, data], length, |[a, b]| f32x4_add(a, b));
 }
 
+/// `sum = keep * sum + share * data`
+#[no_mangle]
+pub unsafe extern "C" fn blend(
+    sum: *mut f32,
+    data: *const f32,
+    length: usize,
+    keep: f32,
+    share: f32,
+) {
+    let (keep, share) = (f32x4_splat(keep), f32x4_splat(share));
+    map(sum, [sum, data], length, |[a, b]| {
+        f32x4_add(f32x4_mul(a, keep), f32x4_mul(b, share))
+    });
+}
+
 /// Sum of squares in f64: NaN or infinite just when an element is.
 #[no_mangle]
 pub unsafe extern "C" fn sum_of_squares(data: *const f32, length: usize) -> f64 {
