@@ -199,6 +199,8 @@ export class RunModel implements ModelSource {
         }
       } catch (error) {
         signal.throwIfAborted();
+        // Of a model that was never here, peers could give the whole again and again for nothing.
+        if (this.#settings === "" && isTooLarge(error)) throw error;
         failure = error;
       }
       await sleep(RETRY_MILLISECONDS, undefined, { signal: end }).catch(() => {});
@@ -240,6 +242,10 @@ export class RunModel implements ModelSource {
       weights_sha256: await trainer.weightsSha256(),
     });
   }
+}
+
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof PsycheError && error.code === "MODEL_TOO_LARGE";
 }
 
 /** What a trainer is made for, besides the weights. */

@@ -9,9 +9,10 @@ import { createTrainer } from "../trainer/create_trainer.ts";
 import type { GcsSettings } from "../trainer/gcs/gcs_access.ts";
 import type { HubSettings } from "../trainer/hub/hub_environment.ts";
 import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config.ts";
-import { resolveCheckpoint } from "../trainer/resolve_checkpoint.ts";
+import { checkpointConfig, resolveCheckpoint } from "../trainer/resolve_checkpoint.ts";
 import { checkDevices } from "../trainer/runtime/check_devices.ts";
 import type { TrainerOptions } from "../trainer/trainer.ts";
+import { checkMemory } from "./check_memory.ts";
 import { type CheckpointSettings, openCheckpointer } from "./open_checkpointer.ts";
 import { type EvaluationSettings, openIdleEvaluation } from "./open_idle_evaluation.ts";
 import { RunModel } from "./model_source.ts";
@@ -82,6 +83,10 @@ export async function startTraining(
   const gcs = { ...options.gcs, fetch, onProgress };
   const idle = options.evaluation &&
     await openIdleEvaluation(options.evaluation, hub, emit, signal);
+  const config = await checkpointConfig(state.model.checkpoint, { hub: { ...hub, signal } });
+  if (config !== null) {
+    checkMemory(config, state.model, { ...options, longestText: idle?.longestText });
+  }
   const chain = new SolanaRunChain({
     connection,
     ids,

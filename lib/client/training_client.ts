@@ -19,7 +19,7 @@ import type { Trainer } from "../trainer/trainer.ts";
 import { type EpochContext, EpochRun } from "./epoch_run.ts";
 import type { IdleWork } from "./idle_evaluation.ts";
 import { Mailbox } from "./mailbox.ts";
-import type { ModelSource } from "./model_source.ts";
+import { isTooLarge, type ModelSource } from "./model_source.ts";
 import { versionProblem } from "./preflight.ts";
 import { ResultExchange } from "./result_exchange.ts";
 import type { Confirmation, RunChain } from "./run_chain.ts";
@@ -302,6 +302,8 @@ export class TrainingClient {
     } catch (error) {
       if (this.#end.signal.aborted) return;
       if (!(error instanceof PsycheError) || !/^(MODEL|HUB|GCS)_/.test(error.code)) throw error;
+      // The next epoch would bring the same, and memory is no matter of the run.
+      if (isTooLarge(error)) throw error;
       return this.#leave(state, error.message);
     } finally {
       this.#loading = null;

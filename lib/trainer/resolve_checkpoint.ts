@@ -3,7 +3,8 @@ import { PsycheError } from "../error.ts";
 import type { Checkpoint } from "../protocol/coordinator_state.ts";
 import { gcsName, type GcsOptions, resolveGcsModel } from "./gcs/gcs_download.ts";
 import type { HubOptions } from "./hub/hub_download.ts";
-import { resolveModelDirectory } from "./hub/resolve_model.ts";
+import { resolveConfigDirectory, resolveModelDirectory } from "./hub/resolve_model.ts";
+import { readConfigText } from "./model/model_directory.ts";
 
 /** How the places are reached that hold checkpoints. */
 export interface CheckpointSources {
@@ -34,6 +35,25 @@ export async function resolveCheckpoint(
         "CHECKPOINT_NOT_SUPPORTED",
         "The run's checkpoint is Ephemeral: nobody kept the weights; ask the run's owner for another.",
       );
+  }
+}
+
+/**
+ * The config.json of a checkpoint without its weights, or null when it cannot be told: loading the
+ * model says why. Buckets are not asked.
+ *
+ * @throws the reason of `hub.signal` when that is aborted
+ */
+export async function checkpointConfig(
+  checkpoint: Checkpoint,
+  { hub }: Pick<CheckpointSources, "hub">,
+): Promise<string | null> {
+  if (checkpoint.kind !== "Hub" && checkpoint.kind !== "P2P") return null;
+  try {
+    return await readConfigText(await resolveConfigDirectory(checkpoint.repo, hub));
+  } catch {
+    hub.signal?.throwIfAborted();
+    return null;
   }
 }
 

@@ -3,6 +3,7 @@
  * back: docs/protocol/docker.md section 7, scenario 9. It never ends, and nothing waits for it.
  */
 import assert from "node:assert/strict";
+import { PsycheError } from "../../lib/error.ts";
 import { RunState } from "../../lib/protocol/coordinator_state.ts";
 import { SimulatedRun } from "./simulated_run.ts";
 
@@ -41,3 +42,16 @@ for (
     }
   });
 }
+
+Deno.test("a model from peers that is too large ends the client, with the numbers, at the first attempt", async () => {
+  console.log(`fault seed ${SEED}`);
+  const run = new SimulatedRun({ seed: SEED, clients: 1, totalSteps: 60, epochTime: 14 });
+  const [first] = run.clients;
+  await run.until((state) => state.runState === RunState.RoundTrain);
+  const second = run.start(new PsycheError("MODEL_TOO_LARGE", "Only 2.0 GB are free."));
+  await assert.rejects(second.ended, { code: "MODEL_TOO_LARGE" });
+  assert.ok(second.events.some(({ type }) => type === "joined"));
+  assert.ok(!second.events.some(({ type }) => type === "left_epoch"));
+  first.kill();
+  await first.ended;
+});

@@ -111,8 +111,12 @@ export class SimulatedRun {
     for (let i = 0; i < options.clients; i++) this.start();
   }
 
-  /** Starts one more client. */
-  start(): SimulatedClient {
+  /**
+   * Starts one more client.
+   *
+   * @param refusal what its trainer says to every model
+   */
+  start(refusal?: Error): SimulatedClient {
     const number = this.clients.length + 1;
     const peer = this.peers.join(new Uint8Array(32).fill(number));
     const signer = new Uint8Array(32).fill(100 + number);
@@ -126,6 +130,7 @@ export class SimulatedRun {
     const model = new RunModel({
       network: peer,
       createTrainer: ({ model, optimizer }) => {
+        if (refusal !== undefined) return Promise.reject(refusal);
         const weights = "parameters" in model
           ? model.parameters
           : this.checkpoints.get(model.directory);

@@ -5,7 +5,7 @@ import { hubCacheDirectory, repositoryFolder } from "./hub_cache.ts";
 import type { HubOptions, HubProgress } from "./hub_download.ts";
 import { hubFromEnvironment } from "./hub_environment.ts";
 import { resolveDatasetDirectory } from "./resolve_dataset.ts";
-import { resolveModelDirectory } from "./resolve_model.ts";
+import { resolveConfigDirectory, resolveModelDirectory } from "./resolve_model.ts";
 
 const bytes = (length: number, seed: number) =>
   Uint8Array.from({ length }, (_, i) => (i * 7 + seed) % 251);
@@ -89,6 +89,15 @@ Deno.test("what is there is not fetched again, a commit not even asked for", () 
     hub.requests.length = 0;
     assert.equal(await resolveModelDirectory({ ...REPO, revision: hub.commit }, options), first);
     assert.deepEqual(hub.requests, []);
+  }));
+
+Deno.test("config.json is fetched without the weights, and the weights after it", () =>
+  withHub(async (hub, options) => {
+    const directory = await resolveConfigDirectory(REPO, options);
+    assert.deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name), ["config.json"]);
+    assert.equal(hub.requests.filter((request) => request.includes("/resolve/")).length, 1);
+    assert.equal(await resolveModelDirectory(REPO, options), directory);
+    await assertModel(directory);
   }));
 
 Deno.test("a moved branch is followed; without network the cache answers", () =>

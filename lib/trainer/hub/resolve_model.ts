@@ -12,15 +12,29 @@ import { type HubOptions, hubSnapshot, type Selection } from "./hub_download.ts"
  *
  * @throws PsycheError as {@linkcode hubSnapshot}
  */
-export async function resolveModelDirectory(
+export function resolveModelDirectory(repo: HubRepo, options: HubOptions): Promise<string> {
+  return resolveDirectory(repo, MODEL, options);
+}
+
+/**
+ * The same for config.json alone, without the weights.
+ *
+ * @throws PsycheError as {@linkcode hubSnapshot}
+ */
+export function resolveConfigDirectory(repo: HubRepo, options: HubOptions): Promise<string> {
+  return resolveDirectory(repo, CONFIG, options);
+}
+
+async function resolveDirectory(
   { repoId, revision }: HubRepo,
+  selection: Selection,
   options: HubOptions,
 ): Promise<string> {
   if (revision === null) {
     const info = await Deno.stat(repoId).catch(() => null);
     if (info?.isDirectory) return repoId;
   }
-  return await hubSnapshot({ type: "model", name: repoId }, revision ?? "main", MODEL, options);
+  return await hubSnapshot({ type: "model", name: repoId }, revision ?? "main", selection, options);
 }
 
 const MODEL: Selection = {
@@ -34,4 +48,9 @@ const MODEL: Selection = {
       return false;
     }
   },
+};
+
+const CONFIG: Selection = {
+  select: (files) => files.filter(({ path }) => path === "config.json"),
+  isComplete: (directory) => readConfigText(directory).then(() => true, () => false),
 };
