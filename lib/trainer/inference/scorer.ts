@@ -5,6 +5,7 @@ import type { Model } from "../model/model_directory.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import type { NumberArray } from "../runtime/session.ts";
 import { checkTokens } from "./check_tokens.ts";
+import { notFinite } from "./not_finite.ts";
 import { roundUp } from "./round_up.ts";
 import { TextGraphs, type TextOptions } from "./text_graphs.ts";
 
@@ -25,7 +26,7 @@ export class Scorer {
    * Log-probability (nats) of each of the last `count` tokens, given all before it. A text longer than
    * the model's positions loses tokens at its beginning.
    *
-   * @throws PsycheError `TOKENS_INVALID`
+   * @throws PsycheError `TOKENS_INVALID`, `MODEL_NOT_FINITE`
    */
   async score(tokens: readonly number[], count: number): Promise<Float32Array> {
     const { maxPositions, vocabSize } = this.#graphs.config;
@@ -53,7 +54,9 @@ export class Scorer {
       feeds,
       new Map([["logProbabilities", results]]),
     );
-    return results.subarray(0, count);
+    const found = results.subarray(0, count);
+    if (!found.every(Number.isFinite)) throw notFinite();
+    return found;
   }
 
   release(): Promise<void> {

@@ -5,6 +5,7 @@ import { seededRandom } from "../random.ts";
 import type { OnnxRuntime } from "../runtime/onnx_runtime.ts";
 import { checkTokens } from "./check_tokens.ts";
 import { Decoder } from "./decoder.ts";
+import { notFinite } from "./not_finite.ts";
 import { Prefill } from "./prefill.ts";
 import { roundUp } from "./round_up.ts";
 import { sampleToken } from "./sample_token.ts";
@@ -48,7 +49,7 @@ export class TokenGenerator {
    * costs only the new tokens.
    *
    * @param isAborted asked before every pass through the model, and a pass is all that it can take
-   * @throws PsycheError `GENERATE_OPTION_INVALID`, `TOKENS_INVALID`
+   * @throws PsycheError `GENERATE_OPTION_INVALID`, `TOKENS_INVALID`, `MODEL_NOT_FINITE`
    */
   async *generate(
     prompt: readonly number[],
@@ -73,6 +74,7 @@ export class TokenGenerator {
       const random = seededRandom(seed);
       for (let made = 1; logits !== null; made++) {
         const token = sampleToken(logits, temperature, random.uniform());
+        if (!Number.isFinite(logits[token])) throw notFinite();
         if (eosTokenIds.includes(token)) return;
         yield token;
         if (made === maxNewTokens || prompt.length + made > needed || isAborted()) return;
