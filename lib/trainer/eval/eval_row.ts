@@ -60,6 +60,6 @@ function show(value: unknown): string {
 function rowError(reason: string): PsycheError {
   return new PsycheError(
     "DATA_COLUMN_INVALID",
-    `A row of the evaluation data cannot be used: ${reason}; check that the data belongs to the task.`,
+    `The row cannot be used: ${reason}; check that the data belong to the task.`,
   );
 }

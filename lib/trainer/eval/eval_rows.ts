@@ -21,7 +21,14 @@ export async function* evalRows(
   const lines = await jsonFiles(directory, split);
   for (const path of lines) yield* jsonRows(path);
   if (lines.length > 0) return;
-  for (const path of await parquetFilesOfSplit(directory, split, subset)) {
+  const files = await parquetFilesOfSplit(directory, split, subset).catch((cause) => {
+    throw unavailable(
+      directory,
+      `holds neither ${split}.jsonl nor parquet files of ${split}`,
+      cause,
+    );
+  });
+  for (const path of files) {
     const file = await openParquet(path);
     for (const group of file.groups.keys()) yield* await file.read(group, file.columns);
   }

@@ -29,12 +29,21 @@ export async function loadTask(task: EvalTask, options: LoadOptions): Promise<Lo
   const { directory, maxDocuments = Infinity, shots = task.shots, seed = 42, signal } = options;
   const read = async (split: string, most: number) => {
     const questions: Question[] = [];
+    const readRow = (row: Record<string, unknown>, subset: string) => {
+      try {
+        return task.read(row, subset);
+      } catch (cause) {
+        if (!(cause instanceof PsycheError)) throw cause;
+        const place = `Row ${questions.length + 1} of ${task.name}'s ${split} in ${directory}`;
+        throw new PsycheError(cause.code, `${place}: ${cause.message}`, { cause });
+      }
+    };
     for (const { subset, rows } of parts(task, directory, split)) {
       if (questions.length >= most) break;
       for await (const row of rows()) {
         signal?.throwIfAborted();
         if (questions.length >= most) break;
-        questions.push(task.read(row, subset));
+        questions.push(readRow(row, subset));
       }
     }
     return questions;
