@@ -6,6 +6,7 @@ import { HUB_FLAGS, hubOptions, modelDirectory } from "../lib/cli/model_director
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { evalDirectory } from "../lib/trainer/eval/eval_directory.ts";
+import type { EvalTask } from "../lib/trainer/eval/eval_task.ts";
 import { findTasks, TASK_NAMES } from "../lib/trainer/eval/eval_tasks.ts";
 import { evalModelOf } from "../lib/trainer/eval/eval_model.ts";
 import { type EvalResult, evaluateTask } from "../lib/trainer/eval/evaluate_task.ts";
@@ -70,23 +71,26 @@ export const command = defineCommand({
     const hub = hubOptions(command);
     const threads = settings.threads ?? availableParallelism();
     const directory = await modelDirectory(command);
+    // Of all of them, before hours go into the first.
+    const data = new Map<EvalTask, string>();
+    for (const task of tasks) data.set(task, await evalDirectory(task, settings.data, hub));
     const model = await LanguageModel.open(directory, { threads });
     const progress = createProgress(output);
     const results: EvalResult[] = [];
-    for (const task of tasks) {
-      results.push(
-        await evaluateTask(evalModelOf(model), task, {
-          directory: await evalDirectory(task, settings.data, hub),
-          maxDocuments: settings.maxDocs,
-          shots: settings.shots,
-          seed: settings.seed,
-          onProgress: (done, total) => progress.update(task.name, done, total),
-          signal,
-        }),
-      );
+    for (const [task, directory] of data) {
+      const result = await evaluateTask(evalModelOf(model), task, {
+        directory,
+        maxDocuments: settings.maxDocs,
+        shots: settings.shots,
+        seed: settings.seed,
+        onProgress: (done, total) => progress.update(task.name, done, total),
+        signal,
+      });
+      results.push(result);
+      output.stream(line(result));
     }
     await model.close();
-    output.result({ model: directory, results }, results.map(line));
+    output.result({ model: directory, results }, []);
   },
 });
 

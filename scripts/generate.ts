@@ -53,6 +53,8 @@ export const command = defineCommand({
     output.result({ model: directory, prompt: settings.prompt, ...made, seconds }, [""]);
     const rate = (made.tokens / seconds).toFixed(1);
     output.say(`${made.tokens} tokens in ${seconds.toFixed(1)} s, ${rate} a second`);
+    // What is there has been shown; that it is not all of it, the exit code tells.
+    signal.throwIfAborted();
   },
 });
 

@@ -68,7 +68,8 @@ Deno.test("init-model, generate: the same seed gives the same text; Ctrl+C keeps
         if (++pieces === 5) runtime.interrupt();
       };
     });
-    assert.equal(stopped.code, 0, stopped.stderr);
+    assert.equal(stopped.code, 130, stopped.stderr);
+    assert.ok(stopped.stdout.length > "the".length && stopped.stdout.endsWith("\n"));
     assert.match(stopped.stderr, /^(?!200 tokens)\d+ tokens in/m);
     const wrong = await run(generate, ["-m", join(model, "nothing"), "-p", "x"]);
     assert.match(wrong.stderr, /HUB_NAME_INVALID/);
@@ -151,4 +152,67 @@ Deno.test("eval: results of several tasks", () =>
     const text = await run(evaluate, [...args, "--max-docs", "1"]);
     assert.match(text.stdout, /^arc_easy: acc_norm .* \(1 documents\)$/m);
     assert.equal((await run(evaluate, ["-m", model, "--tasks", "nope"])).code, 2);
+  }));
+
+Deno.test("eval: what is missing is told before anything is asked; what is known stays after Ctrl+C", () =>
+  withModel(async (folder, model) => {
+    const args = ["-m", model, "--threads", "1", "--tasks", "arc_easy,piqa", "--data"];
+    const offline = { HF_HUB_OFFLINE: "1", HF_HOME: folder };
+    const missing = await run(evaluate, [...args, QUESTIONS], undefined, offline);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /HUB_UNAVAILABLE.*piqa/);
+    assert.doesNotMatch(missing.stderr, /arc_easy/);
+    const typo = await run(evaluate, [...args, join(folder, "typo")], undefined, offline);
+    assert.match(typo.stderr, /DATA_UNAVAILABLE.*typo is no directory/);
+
+    const own = join(folder, "own");
+    const write = async (path: string, text: string) => {
+      await Deno.mkdir(join(own, path, ".."), { recursive: true });
+      await Deno.writeTextFile(join(own, path), text);
+    };
+    await write(
+      "boolq/validation.jsonl",
+      '{"passage":"a","question":"b","label":1}\n{"label":0}\n',
+    );
+    const boolq = ["-m", model, "--threads", "1", "--tasks", "boolq", "--data", own];
+    assert.match((await run(evaluate, boolq)).stderr, /Row 2 of boolq's validation.*passage/);
+    const shots = await run(evaluate, [...boolq, "--shots", "1", "--max-docs", "1"]);
+    assert.match(shots.stderr, /holds neither train.jsonl nor parquet/);
+
+    await write(
+      "piqa/validation.jsonl",
+      '{"goal":"a","sol1":"b","sol2":"c","label":1}\n'.repeat(9),
+    );
+    const both = ["-m", model, "--threads", "1", "--tasks", "boolq,piqa", "--data", own];
+    await write("boolq/validation.jsonl", '{"passage":"a","question":"b","label":1}\n');
+    const stopped = await run(evaluate, both, (runtime) => {
+      const write = runtime.stderr;
+      runtime.stderr = (text) => {
+        write(text);
+        if (text.includes("piqa: 1 of")) runtime.interrupt();
+      };
+    });
+    assert.equal(stopped.code, 130);
+    assert.match(stopped.stdout, /^boolq: acc .* \(1 documents\)\n$/);
+  }));
+
+Deno.test("generate, eval: a model that computes NaN is refused instead of judged", () =>
+  withModel(async (_folder, model) => {
+    const path = join(model, "model.safetensors");
+    const bytes = await Deno.readFile(path);
+    bytes.fill(0xff, bytes.length - 400);
+    await Deno.writeFile(path, bytes);
+    for (const temperature of ["0", "1"]) {
+      const text = await run(generate, [
+        "-m",
+        model,
+        "-p",
+        "the cat",
+        "--temperature",
+        temperature,
+      ]);
+      assert.deepEqual([text.code, /MODEL_NOT_FINITE/.test(text.stderr)], [1, true], text.stderr);
+    }
+    const judged = await run(evaluate, ["-m", model, "--tasks", "arc_easy", "--data", QUESTIONS]);
+    assert.deepEqual([judged.code, /MODEL_NOT_FINITE/.test(judged.stderr)], [1, true]);
   }));
