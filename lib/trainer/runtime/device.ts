@@ -73,7 +73,8 @@ async function problemOf(ort: OnnxRuntime, device: ComputeDevice): Promise<strin
 
 function firstLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n")[0].slice(-160);
+  // Before that the runtime names a place in its sources.
+  return text.split("\n")[0].replace(/^.* was false\. /, "").slice(-160);
 }
 
 /** Whether the CUDA provider lies beside the runtime's library, where its install script puts it. */

@@ -51,6 +51,18 @@ function answering(values: number[]): typeof ort {
   } as unknown as typeof ort;
 }
 
+Deno.test("of the runtime's complaints its own sources are left out", async () => {
+  const complaint = "/src/webgpu.cc:91 void Init(const Config&)::<lambda()> " +
+    "adapter.status == Success was false. Failed to get a WebGPU adapter: No supported adapters";
+  const failing = {
+    ...ort,
+    InferenceSession: { create: () => Promise.reject(new Error(complaint)) },
+  } as unknown as typeof ort;
+  await assert.rejects(chooseDevice(failing, "webgpu"), {
+    message: /cannot be used \(Failed to get a WebGPU adapter: No supported adapters\)/,
+  });
+});
+
 Deno.test("a device that computes wrongly is refused", async () => {
   assert.equal(await chooseDevice(answering([7, 10, 15, 22]), "webgpu"), "webgpu");
   await assert.rejects(chooseDevice(answering([7, 10, 15, 0]), "webgpu"), {
