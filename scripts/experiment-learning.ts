@@ -8,8 +8,8 @@ import { learningExperiment } from "../lib/demo/learning_experiment.ts";
 import { learningPage } from "../lib/demo/learning_page.ts";
 import { learningPicture } from "../lib/demo/learning_picture.ts";
 
-/** Steps between two lines of progress. */
-const REPORT_EVERY = 20;
+/** Steps between two lines of progress after the first. */
+const REPORT_EVERY = 10;
 
 export const command = defineCommand({
   name: "experiment-learning",
@@ -39,7 +39,8 @@ export const command = defineCommand({
       signal,
       onProgress(what, step, loss) {
         const line = `${what}: step ${step}, loss ${loss.toFixed(3)}`;
-        if (step % REPORT_EVERY === 0 && line !== said) output.say(line);
+        const due = step === 1 || step % REPORT_EVERY === 0;
+        if (due && line !== said) output.say(line);
         said = line;
       },
     });

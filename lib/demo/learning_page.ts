@@ -1,5 +1,8 @@
 import type { LearningReport } from "./learning_experiment.ts";
 
+/** Smaller differences of loss, in nats, are none. */
+const WORTH_TELLING = 0.02;
+
 /** The experiment's result as a page in Markdown; every number comes from the report. */
 export function learningPage(report: LearningReport): string {
   const { curves, clients, steps, sequencesPerStep, sequenceLength } = report;
@@ -7,6 +10,7 @@ export function learningPage(report: LearningReport): string {
   const last = curves.map((curve) => curve.heldOut.at(-1)!.loss);
   const [adamw, distro, network] = last;
   const first = curves[0].heldOut[0].loss;
+  const idle = curves.filter((_, c) => !(last[c] < first - WORTH_TELLING)).map(({ name }) => name);
   const bytes = curves[2].bytesPerStep;
   const sent = (c: number) => curves[c].bytesPerStep === 0 ? "-" : integer(curves[c].bytesPerStep);
   const rows = curves.map((curve, c) => {
@@ -36,21 +40,25 @@ ${rows.join("\n")}
 
 What this says:
 
-- All three learn. The clients end with ${
+- ${
+    idle.length === 0
+      ? "All three learn"
+      : `**Nothing is learned by ${idle.join(" and ")}**`
+  }. The clients end with ${
     report.weightsEqual ? "bit-equal" : "**different**"
   } weights after each of ${report.weightsCompared} compared rounds.
 - Training over the network ${
-    network > distro + 0.02
+    network > distro + WORTH_TELLING
       ? `costs ${(network - distro).toFixed(3)} nats of held-out loss against DisTrO alone`
-      : network < distro - 0.02
+      : network < distro - WORTH_TELLING
       ? `ends ${
         (distro - network).toFixed(3)
       } nats below DisTrO alone: more results with signs of their own are averaged in a step`
       : "ends where DisTrO alone ends"
   }.
-- DisTrO ends ${Math.abs(network - adamw).toFixed(3)} nats ${
+- DisTrO over the network ends ${Math.abs(network - adamw).toFixed(3)} nats ${
     network > adamw ? "above" : "below"
-  } AdamW. That is its price at this size and length:
+  } AdamW alone${network > adamw ? ". That is its price at this size and length" : ""}:
   a result holds the signs of ${report.topk} coefficients of each block of ${report.chunk} x ${report.chunk} weights, every step moves every weight by
   the same amount, and results take effect two steps late.
 - In return a client sends ${integer(bytes)} bytes instead of the ${

@@ -40,6 +40,8 @@ export interface TrainAloneOptions {
  * Trains in this process, without chain or peers, the sequences that a run would assign step by step.
  * DisTrO keeps the order of a run: results take effect two steps later, gradients are taken where the
  * own residual points (docs/protocol/training-math.md sections 1.2, 3.2 and 3.3).
+ *
+ * @throws the signal's reason when aborted, and what the trainer throws
  */
 export async function trainAlone(options: TrainAloneOptions): Promise<LearningCurve> {
   const { data, batch, steps, schedule, heldOut, signal } = options;
@@ -91,6 +93,10 @@ export async function trainAlone(options: TrainAloneOptions): Promise<LearningCu
       if (step % options.heldOutEvery === 0 || step === steps) await look(step);
     }
     return curve;
+  } catch (error) {
+    // What became of the batch is no news.
+    signal?.throwIfAborted();
+    throw error;
   } finally {
     await trainer.close();
   }
