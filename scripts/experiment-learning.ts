@@ -38,10 +38,12 @@ export const command = defineCommand({
       trainCommand: (flags) => commandLine("train", flags),
       signal,
       onProgress(what, step, loss) {
-        const line = `${what}: step ${step}, loss ${loss.toFixed(3)}`;
-        const due = step === 1 || step % REPORT_EVERY === 0;
-        if (due && line !== said) output.say(line);
-        said = line;
+        // Several clients report one step.
+        const place = `${what}: step ${step}`;
+        if ((step === 1 || step % REPORT_EVERY === 0) && place !== said) {
+          output.say(`${place}, loss ${loss.toFixed(3)}`);
+        }
+        said = place;
       },
     });
     await Deno.mkdir(settings.out, { recursive: true });
