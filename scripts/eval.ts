@@ -6,10 +6,10 @@ import { HUB_FLAGS, hubOptions, modelDirectory } from "../lib/cli/model_director
 import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { evalDirectory } from "../lib/trainer/eval/eval_directory.ts";
-import type { EvalTask } from "../lib/trainer/eval/eval_task.ts";
 import { findTasks, TASK_NAMES } from "../lib/trainer/eval/eval_tasks.ts";
 import { evalModelOf } from "../lib/trainer/eval/eval_model.ts";
-import { type EvalResult, evaluateTask } from "../lib/trainer/eval/evaluate_task.ts";
+import { type EvalResult, evaluateLoaded } from "../lib/trainer/eval/evaluate_task.ts";
+import { type LoadedTask, loadTask } from "../lib/trainer/eval/load_task.ts";
 import { LanguageModel } from "../lib/trainer/inference/language_model.ts";
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
@@ -72,18 +72,18 @@ export const command = defineCommand({
     const threads = settings.threads ?? availableParallelism();
     const directory = await modelDirectory(command);
     // Of all of them, before hours go into the first.
-    const data = new Map<EvalTask, string>();
-    for (const task of tasks) data.set(task, await evalDirectory(task, settings.data, hub));
+    const { maxDocs: maxDocuments, shots, seed } = settings;
+    const loaded: LoadedTask[] = [];
+    for (const task of tasks) {
+      const data = await evalDirectory(task, settings.data, hub);
+      loaded.push(await loadTask(task, { directory: data, maxDocuments, shots, seed, signal }));
+    }
     const model = await LanguageModel.open(directory, { threads });
     const progress = createProgress(output);
     const results: EvalResult[] = [];
-    for (const [task, directory] of data) {
-      const result = await evaluateTask(evalModelOf(model), task, {
-        directory,
-        maxDocuments: settings.maxDocs,
-        shots: settings.shots,
-        seed: settings.seed,
-        onProgress: (done, total) => progress.update(task.name, done, total),
+    for (const task of loaded) {
+      const result = await evaluateLoaded(evalModelOf(model), task, {
+        onProgress: (done, total) => progress.update(task.task.name, done, total),
         signal,
       });
       results.push(result);

@@ -184,6 +184,14 @@ Deno.test("eval: what is missing is told before anything is asked; what is known
       '{"goal":"a","sol1":"b","sol2":"c","label":1}\n'.repeat(9),
     );
     const both = ["-m", model, "--threads", "1", "--tasks", "boolq,piqa", "--data", own];
+    const reversed = await run(evaluate, [
+      ...both.slice(0, -4),
+      "--tasks",
+      "piqa,boolq",
+      "--data",
+      own,
+    ]);
+    assert.match(reversed.stderr, /^error.*Row 2 of boolq/);
     await write("boolq/validation.jsonl", '{"passage":"a","question":"b","label":1}\n');
     const stopped = await run(evaluate, both, (runtime) => {
       const write = runtime.stderr;

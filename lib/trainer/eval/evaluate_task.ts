@@ -1,7 +1,7 @@
 /** One task from its data to its result: docs/protocol/training-math.md section 7. */
 import type { EvalModel } from "./eval_model.ts";
 import type { EvalTask, Metric } from "./eval_task.ts";
-import { type LoadOptions, loadTask } from "./load_task.ts";
+import { type LoadedTask, type LoadOptions, loadTask } from "./load_task.ts";
 import { TaskRun } from "./task_run.ts";
 
 export interface EvalResult {
@@ -15,21 +15,32 @@ export interface EvalResult {
   standardError: number;
 }
 
-export interface EvalOptions extends LoadOptions {
+export interface EvalOptions {
   onProgress?: (done: number, total: number) => void;
+  signal?: AbortSignal;
 }
 
 /** @throws PsycheError as {@linkcode loadTask}; the signal's reason when aborted */
 export async function evaluateTask(
   model: EvalModel,
   task: EvalTask,
-  { onProgress, ...options }: EvalOptions,
+  options: EvalOptions & LoadOptions,
 ): Promise<EvalResult> {
-  const run = new TaskRun(await loadTask(task, options));
+  return await evaluateLoaded(model, await loadTask(task, options), options);
+}
+
+/** @throws the signal's reason when aborted */
+export async function evaluateLoaded(
+  model: EvalModel,
+  loaded: LoadedTask,
+  { onProgress, signal }: EvalOptions,
+): Promise<EvalResult> {
+  const { task } = loaded;
+  const run = new TaskRun(loaded);
   for (let done = 1; done <= run.total; done++) {
-    options.signal?.throwIfAborted();
-    await run.next(model, options.signal);
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
+    await run.next(model, signal);
+    signal?.throwIfAborted();
     onProgress?.(done, run.total);
   }
   const { metrics, documents } = run;
