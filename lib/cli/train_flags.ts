@@ -147,5 +147,18 @@ export const TRAIN_COMMAND = {
     ["deno task train --run-id test --logs json --checkpoint-dir out", "for programs"],
   ] satisfies CommandDefinition<typeof TRAIN_FLAGS>["examples"],
   flags: TRAIN_FLAGS,
-  check: (values: Values<typeof TRAIN_FLAGS>) => checkpointProblems(values),
+  check: (values: Values<typeof TRAIN_FLAGS>) => [
+    ...checkpointProblems(values),
+    ...rankProblems(values),
+  ],
 };
+
+/** Said before a wallet is made for nothing. */
+function rankProblems(
+  { device, dataParallelism }: Pick<Values<typeof TRAIN_FLAGS>, "device" | "dataParallelism">,
+): string[] {
+  if (dataParallelism === undefined || device.length <= dataParallelism) return [];
+  return [
+    `--data-parallelism: ${dataParallelism} is less than the ${device.length} devices of --device`,
+  ];
+}
