@@ -7,10 +7,17 @@ export interface Progress {
 }
 
 const WIDTH = 24;
+/** Without a terminal nobody waits longer for a line while the work goes on. */
+const SILENCE_MILLISECONDS = 30_000;
 
-/** Without a terminal one line is written at each started quarter of the work. */
-export function createProgress(output: Output): Progress {
-  const lastQuarter = new Map<string, number>();
+/**
+ * Without a terminal one line is written at each started quarter of the work, and after half a minute
+ * without one.
+ *
+ * @param now milliseconds of a clock that never goes back
+ */
+export function createProgress(output: Output, now = () => performance.now()): Progress {
+  const last = new Map<string, { quarter: number; time: number }>();
   return {
     update(label, done, total) {
       const share = total <= 0 ? 1 : Math.min(1, done / total);
@@ -22,8 +29,11 @@ export function createProgress(output: Output): Progress {
         return;
       }
       const quarter = Math.floor(share * 4);
-      if (lastQuarter.get(label) === quarter) return;
-      lastQuarter.set(label, quarter);
+      const time = now();
+      const said = last.get(label);
+      const isRecent = said !== undefined && time - said.time < SILENCE_MILLISECONDS;
+      if (said?.quarter === quarter && isRecent) return;
+      last.set(label, { quarter, time });
       output.say(`${label}: ${done} of ${total}`);
     },
   };
