@@ -53,6 +53,10 @@ export const command = defineCommand({
     output.result({ model: directory, prompt: settings.prompt, ...made, seconds }, [""]);
     const rate = (made.tokens / seconds).toFixed(1);
     output.say(`${made.tokens} tokens in ${seconds.toFixed(1)} s, ${rate} a second`);
+    const length = model.tokenizer.encode(settings.prompt).length + made.tokens;
+    if (length > model.maxPositions && made.tokens < settings.maxNewTokens) {
+      output.warn(`the text ends because the model reads ${model.maxPositions} tokens at most`);
+    }
     // What is there has been shown; that it is not all of it, the exit code tells.
     signal.throwIfAborted();
   },

@@ -71,6 +71,9 @@ Deno.test("init-model, generate: the same seed gives the same text; Ctrl+C keeps
     assert.equal(stopped.code, 130, stopped.stderr);
     assert.ok(stopped.stdout.length > "the".length && stopped.stdout.endsWith("\n"));
     assert.match(stopped.stderr, /^(?!200 tokens)\d+ tokens in/m);
+    const long = await run(generate, ["-m", model, "-p", "the", "--max-new-tokens", "999"]);
+    assert.match(long.stderr, /^warning: the text ends because the model reads 256 tokens/m);
+    assert.doesNotMatch(text.stderr + stopped.stderr, /warning/);
     const wrong = await run(generate, ["-m", join(model, "nothing"), "-p", "x"]);
     assert.match(wrong.stderr, /HUB_NAME_INVALID/);
     assert.equal(wrong.code, 1);
