@@ -53,7 +53,9 @@ export function estimateMemory(
   const { microBatchSize, sequenceLength, ranks = 1, longestText = 0 } = shape;
   const activationBytes = 4 * ranks * keptByBatch(config, microBatchSize, sequenceLength);
   const inferenceBytes = 4 * keptByTexts(config, Math.min(longestText, config.maxPositions));
-  const isCut = isHalved(config, { batch: microBatchSize, sequenceLength });
+  // Pieces of a batch may be smaller than the micro batch, so an odd one is no reason for none.
+  const evenRows = microBatchSize - microBatchSize % 2;
+  const isCut = isHalved(config, { batch: evenRows, sequenceLength });
   const rankArrays = ARRAYS + (isCut ? HALVED_ARRAYS : 0);
   const stateBytes = 4 * parameters * (rankArrays * ranks + OPTIMIZER_ARRAYS[shape.optimizer.kind]);
   return {

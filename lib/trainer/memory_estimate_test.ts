@@ -39,10 +39,12 @@ Deno.test("every rank takes weights, gradients and activations; the optimizer is
 
 Deno.test("a micro batch of two halves takes gradients for both", () => {
   const shape = { sequenceLength: 128, optimizer };
-  const [one, two] = [1, 2].map((microBatchSize) =>
+  const [one, two, three] = [1, 2, 3].map((microBatchSize) =>
     estimateMemory(nanoConfig(512), { ...shape, microBatchSize })
   );
   assert.equal(two.stateBytes, one.stateBytes + 4 * one.parameters);
+  // Four rows in micro batches of at most three are two pieces of two.
+  assert.equal(three.stateBytes, two.stateBytes);
 });
 
 Deno.test("texts beside training take memory up to the longest one that the model can read", () => {
