@@ -31,6 +31,16 @@ export async function makeParent(path: string): Promise<void> {
   await Deno.mkdir(dirname(path), { recursive: true }).catch((cause) => unwritable(path, cause));
 }
 
+/** Makes a directory unless it is there, and tries it. @throws PsycheError `OUTPUT_UNWRITABLE` */
+export async function ensureWritable(directory: string): Promise<void> {
+  try {
+    await Deno.mkdir(directory, { recursive: true });
+    await Deno.remove(await Deno.makeTempDir({ dir: directory, prefix: ".try-" }));
+  } catch (cause) {
+    unwritable(directory, cause as Error);
+  }
+}
+
 /** @throws PsycheError `OUTPUT_UNWRITABLE` */
 export function unwritable(path: string, cause: Error): never {
   throw new PsycheError(
