@@ -34,8 +34,9 @@ const BASE_BYTES = 165e6;
  * Memory for training with this shape, all data-parallel ranks together. Measured peaks of models from
  * 0.9 to 112 million parameters were within 7 % of it with two threads, up to a quarter less with one,
  * and a fifth more where 31 rows made one graph: the runtime frees activations in an order of its own.
- * Inference beside it keeps graphs for each power of two up to the longest text, more than most
- * texts need.
+ * Where batches are cut into pieces of different lengths, the graph of each keeps its activations, which
+ * is not counted (1.6 times the estimate where 31 rows were cut into 16 and 15). Inference beside it
+ * keeps graphs for each power of two up to the longest text, more than most texts need.
  *
  * @param shape.ranks default 1
  * @param shape.longestText as in `TrainerOptions`
