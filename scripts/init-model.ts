@@ -1,6 +1,7 @@
 /** Makes a fresh model directory. */
 import { defineCommand } from "../lib/cli/command.ts";
 import { defaulted, type Flag, integer, required, text } from "../lib/cli/flag.ts";
+import { createProgress } from "../lib/cli/progress.ts";
 import { runCommand } from "../lib/cli/run_command.ts";
 import { describeShape, freshModel } from "../lib/trainer/model/fresh_model.ts";
 import { MODEL_PRESETS, type ModelPreset } from "../lib/trainer/model/presets.ts";
@@ -49,7 +50,17 @@ export const command = defineCommand({
   },
   async run({ settings, output, signal }) {
     const { output: directory, preset, tokenizer, seed, ...shape } = settings;
-    const model = await freshModel({ directory, preset, tokenizer, seed, shape, signal });
+    const progress = createProgress(output);
+    const onProgress = (drawn: number, all: number) => progress.update("parameters", drawn, all);
+    const model = await freshModel({
+      directory,
+      preset,
+      tokenizer,
+      seed,
+      shape,
+      onProgress,
+      signal,
+    });
     output.result(model, [
       `${directory}: ${model.parameters.toLocaleString("en")} parameters`,
       describeShape(model.config),

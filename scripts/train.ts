@@ -74,11 +74,12 @@ if (import.meta.main) {
             gcs: gcsFromEnvironment(runtime.environment),
             emit: events.emit,
           }, signal);
-          output.result({ run_id: settings.runId, client, stopped: reason }, [
-            reason === "finished"
-              ? `Run ${settings.runId} is finished.`
-              : `Left run ${settings.runId}.`,
-          ]);
+          const end = reason === "finished"
+            ? `Run ${settings.runId} is finished.`
+            : `Left run ${settings.runId}.`;
+          // Who reads events as JSON has been told, and could not read a sentence.
+          const lines = settings.logs === "json" ? [] : [end];
+          output.result({ run_id: settings.runId, client, stopped: reason }, lines);
         } finally {
           events.close();
         }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { PsycheError } from "../error.ts";
 import type { EventSink } from "../events/event.ts";
 import type { CoordinatorState } from "../protocol/coordinator_state.ts";
+import { ensureWritable } from "../trainer/atomic_file.ts";
 import { weightsOfDirectory } from "../trainer/model/model_directory.ts";
 import { checkpointPlace } from "../trainer/resolve_checkpoint.ts";
 import type { Trainer, WeightFormat } from "../trainer/trainer.ts";
@@ -45,9 +46,10 @@ export class Checkpointer {
     this.#options = options;
   }
 
-  /** @throws PsycheError when uploading or recording can never work */
+  /** @throws PsycheError `OUTPUT_UNWRITABLE`, or when uploading or recording can never work */
   async check(signal: AbortSignal): Promise<void> {
     await this.#options.target?.check(signal);
+    await ensureWritable(this.#options.directory);
   }
 
   /**

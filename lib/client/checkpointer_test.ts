@@ -274,7 +274,7 @@ Deno.test("what can never work is refused before the client joins", () =>
       emit: () => {},
     };
     const settings: CheckpointSettings = {
-      directory: "c",
+      directory: join(directory, "c"),
       dtype: "F32",
       keepSteps: 3,
       recordPath: false,
@@ -293,6 +293,11 @@ Deno.test("what can never work is refused before the client joins", () =>
     ];
     for (const [change, code] of refused) await assert.rejects(open(change), { code });
     await open({});
+    await Deno.writeTextFile(join(directory, "file"), "");
+    await assert.rejects(open({ directory: join(directory, "file", "c") }), {
+      code: "OUTPUT_UNWRITABLE",
+      message: /file\/c cannot be written/,
+    });
     state.model.checkpoint = { kind: "P2P", repo: { repoId: directory, revision: null } };
     await open({ recordPath: true });
     await assert.rejects(open({ recordPath: true, directory: long }), { code: "TEXT_TOO_LONG" });

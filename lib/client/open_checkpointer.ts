@@ -38,7 +38,7 @@ export interface CheckpointerParts {
 /**
  * Refuses what can never work, before the client joins.
  *
- * @throws PsycheError `CHECKPOINT_SETTINGS_INVALID`, `TEXT_TOO_LONG`, and what the target's check
+ * @throws PsycheError `CHECKPOINT_SETTINGS_INVALID`, `OUTPUT_UNWRITABLE`, `TEXT_TOO_LONG`, and what the target's check
  *   throws (`HUB_...`, `GCS_...`)
  */
 export async function openCheckpointer(

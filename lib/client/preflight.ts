@@ -3,6 +3,7 @@ import { findJoinAuthorization } from "../chain/authorizer.ts";
 import type { ProgramIds } from "../chain/programs.ts";
 import { PsycheError } from "../error.ts";
 import { type CoordinatorState, RunState } from "../protocol/coordinator_state.ts";
+import { COMPUTED_ARCHITECTURES } from "../protocol/model_image.ts";
 import { NOT_LOCAL } from "../trainer/data/create_provider.ts";
 import { companyProblem } from "./single_client.ts";
 
@@ -74,7 +75,7 @@ export function versionProblem(
 /** Settings of the run that this client does not implement. */
 function unsupported({ model, config }: CoordinatorState): string[] {
   const problems: string[] = [];
-  if (model.architecture !== "HfLlama" && model.architecture !== "HfAuto") {
+  if (!COMPUTED_ARCHITECTURES.includes(model.architecture)) {
     problems.push(`the architecture ${model.architecture} is not implemented: use another client`);
   }
   if (model.optimizer.kind === "Dummy") {

@@ -32,6 +32,8 @@ export interface TrainingDataOptions {
 export class TrainingData implements DataSource {
   readonly #options: TrainingDataOptions;
   #open: { meaning: string; provider: DataProvider } | null = null;
+  /** Warnings of the batch that is being read: the ranges of one batch fail alike, and many at once. */
+  readonly #told = new Set<string>();
 
   constructor(options: TrainingDataOptions) {
     this.#options = options;
@@ -57,12 +59,7 @@ export class TrainingData implements DataSource {
       gcsUrl: gcs.gcsUrl,
       signal,
       client: { runId, ...createSigner(p2pSecret) },
-      onRetry: ({ message }, retry) =>
-        emit({
-          type: "warning",
-          code: "DATA_RETRY",
-          message: `${message} (try ${retry + 1} follows)`,
-        }),
+      onRetry: ({ message }, retry) => this.#warn(`${message} (try ${retry + 1} follows)`),
     });
     this.#open = { meaning: meaningOf(state), provider };
     const { sequences, steps, stepsLeft, shortage } = dataSpan(state, provider.sequences);
@@ -72,8 +69,15 @@ export class TrainingData implements DataSource {
 
   /** @throws PsycheError what the provider throws, `DATA_NOT_OPEN` */
   async read(batch: BatchId, signal?: AbortSignal): Promise<Samples> {
+    this.#told.clear();
     if (this.#open) return await this.#open.provider.read(batch, signal);
     throw new PsycheError("DATA_NOT_OPEN", "Data cannot be read before they are opened.");
+  }
+
+  #warn(message: string): void {
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
+    this.#options.emit({ type: "warning", code: "DATA_RETRY", message });
   }
 }
 

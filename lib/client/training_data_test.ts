@@ -83,6 +83,26 @@ Deno.test("a failure that is tried again is told", () => {
   }, failOnce);
 });
 
+Deno.test("ranges of one batch that fail alike are told of once, and again for the next batch", () => {
+  let failures = 0;
+  const failFirst = (request: Request) =>
+    request.method === "GET" && failures++ < 2 ? new Response(null, { status: 503 }) : undefined;
+  return withServer({ "/t.bin": tokenFile(0, 400) }, async ({ origin }) => {
+    const state = runWith(http(`${origin}/t.bin`));
+    const { dataLocation } = state.model;
+    assert.ok(dataLocation.kind === "Http");
+    // Sequences far from each other, so each is a request of its own.
+    dataLocation.shuffle = { kind: "Seeded", seed: new Uint8Array(32) };
+    const { data, events } = await open(state);
+    for (const told of [1, 2]) {
+      failures = 0;
+      await data.read({ start: 0n, end: 7n });
+      assert.ok(failures > 2);
+      assert.equal(events.filter(({ type }) => type === "warning").length, told);
+    }
+  }, failFirst);
+});
+
 Deno.test("a changed configuration opens other data, the same one nothing", () =>
   withServer({ "/t.bin": tokenFile(100, 400) }, async ({ origin, log }) => {
     const { data, events } = await open(runWith({ kind: "Dummy" }));

@@ -55,12 +55,9 @@ export function parseDataConfig(text: string, path: string, base: string): DataC
     if (directory === "") fields.problem("dir", "is empty");
     if (sequenceLength === 0) fields.problem("seq_len", "0 must be at least 1");
   }
-  fields.close();
   // A misspelt key would change the data that everybody trains on.
-  const problems = [
-    ...report.problems.map(({ key, message }) => `${key} ${message}`),
-    ...report.warnings,
-  ];
+  fields.close("refused");
+  const problems = report.problems.map(({ key, message }) => `${key} ${message}`);
   if (problems.length > 0) throw invalid(path, problems);
   return { directory: resolve(base, directory), tokenBytes, sequenceLength, shuffle };
 }

@@ -40,7 +40,9 @@ Deno.test("the example is one", async () => {
 Deno.test("every problem of a data configuration is told", async () => {
   assert.throws(
     () => parse(`token_size = 3\nseq_len = 0\nshuffle_seed = [1]\nsequence = 1`),
-    invalid(/dir is missing[\s\S]*token_size[\s\S]*shuffle_seed[\s\S]*sequence/),
+    invalid(
+      /dir is missing[\s\S]*token_size[\s\S]*shuffle_seed[\s\S]*sequence is not a known key$/,
+    ),
   );
   assert.throws(() => parse(`dir = ""\nseq_len = 0`), invalid(/dir[\s\S]*seq_len/));
   assert.throws(() => parse(`dir = "d"\nseq_len = 4\ntoken_size = "Two"`), invalid(/token_size/));

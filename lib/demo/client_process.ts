@@ -39,7 +39,7 @@ export function startClientProcess(
     if (errors.length > KEPT_ERROR_LINES) errors.shift();
   };
   const events = (async () => {
-    for await (const event of readEventLines(child.stdout)) onEvent(event);
+    for await (const event of readEventLines(child.stdout, keep)) onEvent(event);
   })();
   const talk = (async () => {
     for await (const _ of readEventLines(child.stderr, keep));

@@ -18,6 +18,8 @@ const BLOCK_START = 416;
 
 /** Names in the order of their tags; they are also the variant names of the TOML file. */
 export const ARCHITECTURES = ["HfLlama", "HfDeepseek", "HfAuto", "Torchtitan"] as const;
+/** What clients of this toolkit compute; the chain accepts others too. */
+export const COMPUTED_ARCHITECTURES: readonly Architecture[] = ["HfLlama", "HfAuto"];
 export const CHECKPOINTS = ["Ephemeral", "Dummy", "Hub", "P2P", "Gcs", "P2PGcs"] as const;
 export const DATA_TYPES = ["Pretraining", "Finetuning"] as const;
 export const DATA_LOCATIONS = [

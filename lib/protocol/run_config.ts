@@ -16,6 +16,7 @@ import { LONG_TEXT, SHORT_TEXT } from "./limits.ts";
 import {
   ARCHITECTURES,
   CHECKPOINTS,
+  COMPUTED_ARCHITECTURES,
   DATA_LOCATIONS,
   DATA_TYPES,
   HTTP_LOCATIONS,
@@ -77,6 +78,12 @@ export function parseRunConfig(text: string, fileName: string): ParsedRunConfig 
   if (config.verificationPercent > 0) {
     report.warnings.push(
       `config.verification_percent ${config.verificationPercent} elects verifiers, a role that clients do not implement; use 0`,
+    );
+  }
+  if (!COMPUTED_ARCHITECTURES.includes(model.architecture)) {
+    report.warnings.push(
+      `model.LLM.architecture ${model.architecture} is refused by clients, which compute Llama models ` +
+        "only; use HfLlama",
     );
   }
   const clients = Math.max(config.minClients, config.initMinClients);

@@ -123,6 +123,15 @@ Deno.test("other spellings and what is ignored", () => {
   ]);
 });
 
+Deno.test("an architecture that clients refuse is warned of", () => {
+  for (const architecture of ["HfDeepseek", "Torchtitan"]) {
+    const text = example([/^architecture = .*/m, `architecture = "${architecture}"`]);
+    const { warnings } = parseRunConfig(text, "run.toml");
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0], new RegExp(`${architecture} is refused by clients.*use HfLlama`));
+  }
+});
+
 Deno.test("AdamW for more than one client is warned of", () => {
   const adamw = [
     /\[model\.LLM\.optimizer\.Distro\][^]*$/,

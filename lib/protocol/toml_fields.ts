@@ -144,12 +144,12 @@ export class TomlFields {
     return Object.hasOwn(this.#table, key);
   }
 
-  /** Reports keys that nobody asked for as warnings. */
-  close(): void {
+  /** Reports keys that nobody asked for: as warnings, or as problems where they are refused. */
+  close(unknown: "ignored" | "refused" = "ignored"): void {
     for (const key of Object.keys(this.#table)) {
-      if (!this.#read.has(key)) {
-        this.report.warnings.push(`${this.#key(key)} is not a known key and is ignored`);
-      }
+      if (this.#read.has(key)) continue;
+      if (unknown === "refused") this.problem(key, "is not a known key");
+      else this.report.warnings.push(`${this.#key(key)} is not a known key and is ignored`);
     }
   }
 

@@ -28,6 +28,14 @@ Deno.test("memory grows with the model, the sequence and the micro batch", () =>
   );
 });
 
+Deno.test("all logits of a large vocabulary count", () => {
+  const shape = { sequenceLength: 2048, microBatchSize: 8, optimizer };
+  const [small, large] = [512, 128_256].map((vocabulary) =>
+    estimateMemory(nanoConfig(vocabulary), shape).activationBytes
+  );
+  assert.ok(large - small > 4 * 8 * 2048 * (128_256 - 2 * 512));
+});
+
 Deno.test("every rank takes weights, gradients and activations; the optimizer is there once", () => {
   const shape = { sequenceLength: 128, microBatchSize: 2, optimizer };
   const one = estimateMemory(nanoConfig(512), shape);
@@ -39,10 +47,12 @@ Deno.test("every rank takes weights, gradients and activations; the optimizer is
 
 Deno.test("a micro batch of two halves takes gradients for both", () => {
   const shape = { sequenceLength: 128, optimizer };
-  const [one, two] = [1, 2].map((microBatchSize) =>
+  const [one, two, three] = [1, 2, 3].map((microBatchSize) =>
     estimateMemory(nanoConfig(512), { ...shape, microBatchSize })
   );
   assert.equal(two.stateBytes, one.stateBytes + 4 * one.parameters);
+  // Four rows in micro batches of at most three are two pieces of two.
+  assert.equal(three.stateBytes, two.stateBytes);
 });
 
 Deno.test("texts beside training take memory up to the longest one that the model can read", () => {

@@ -101,6 +101,7 @@ export async function withTrainingRun(
         const ends = await Promise.all(clients.map(async ({ ended }) => {
           const { code, errors } = await ended;
           if (code !== 0) trouble.reject(new Error(errors.join("\n")));
+          assert.ok(!errors.includes("Run data is finished."), "a line that is no JSON");
           return code;
         }));
         assert.ok(ends.every((code) => code === 0));

@@ -10,15 +10,19 @@ export interface TextSourceOptions {
   signal?: AbortSignal;
 }
 
-/** Size of all files in bytes; null when standard input (`-`) is among them. */
+/**
+ * Size of all files in bytes; null when standard input (`-`) is among them.
+ *
+ * @throws PsycheError `TEXT_INVALID` when one is missing or a directory
+ */
 export async function sourceBytes(paths: readonly string[]): Promise<number | null> {
-  if (paths.includes("-")) return null;
   const sizes = await Promise.all(
-    paths.map(async (path) =>
-      (await Deno.stat(path).catch((cause) => unreadable(path, cause))).size
-    ),
+    paths.filter((path) => path !== "-").map(async (path) => {
+      const { isDirectory, size } = await Deno.stat(path).catch((cause) => unreadable(path, cause));
+      return isDirectory ? unreadable(path, new Error("a directory")) : size;
+    }),
   );
-  return sizes.reduce((a, b) => a + b, 0);
+  return paths.includes("-") ? null : sizes.reduce((a, b) => a + b, 0);
 }
 
 /**
@@ -50,5 +54,7 @@ export async function* readDocuments(
 }
 
 function unreadable(path: string, cause: unknown): never {
-  throw new PsycheError("TEXT_INVALID", `${path} cannot be read; check the path.`, { cause });
+  throw new PsycheError("TEXT_INVALID", `${path} cannot be read as a file; check the path.`, {
+    cause,
+  });
 }

@@ -46,15 +46,16 @@ export function separatorId(tokenizer: Tokenizer, name?: string): number {
   throw new PsycheError(
     "SEPARATOR_UNKNOWN",
     `${
-      name === undefined ? "None of the usual end tokens" : `"${name}"`
-    } is a single token of this tokenizer; name the token that ends documents, or none.`,
+      name === undefined ? "None of the usual end tokens is a" : `"${name}" is no`
+    } single token of this tokenizer; name the token that ends documents, or none.`,
   );
 }
 
 /**
  * Writes the tokens of all documents to `path`, which appears complete or not at all.
  *
- * @throws PsycheError `TOKENIZER_TOO_LARGE` when ids do not fit `tokenBytes`, `TEXT_INVALID`
+ * @throws PsycheError `TOKENIZER_TOO_LARGE` when ids do not fit `tokenBytes`, `TEXT_INVALID`,
+ * `OUTPUT_UNWRITABLE`
  */
 export async function tokenizeDocuments(
   documents: AsyncIterable<TextPart>,

@@ -4,6 +4,7 @@ import { bpeTokenizerJson, END_OF_TEXT_ID } from "../tokenizer/bpe_model.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { trainBpe } from "../tokenizer/train_bpe.ts";
 import { jsonLineDocuments, plainDocument, type TextPart } from "./text_documents.ts";
+import { sourceBytes } from "./text_sources.ts";
 import { separatorId, tokenizeDocuments } from "./tokenize.ts";
 
 const tokenizer = loadTokenizer(
@@ -119,6 +120,36 @@ Deno.test("what cannot be tokenized is refused and leaves no file", () =>
       }),
       { code: "TOKENIZER_TOO_LARGE" },
     );
-    assert.throws(() => separatorId(tokenizer, "the cat"), { code: "SEPARATOR_UNKNOWN" });
+    assert.throws(() => separatorId(tokenizer, "the cat"), {
+      code: "SEPARATOR_UNKNOWN",
+      message: /"the cat" is no single token/,
+    });
     await assert.rejects(Deno.stat(path));
+  }));
+
+Deno.test("directories of the token file are made; where none can be, the path is named", () =>
+  withFile(async (path) => {
+    const options = { tokenizer, tokenBytes: 2, separator: null } as const;
+    const write = (to: string) =>
+      tokenizeDocuments(plainDocument(pieces("the cat", 3), "f"), to, options);
+    await write(`${path}/deep/in.bin`);
+    assert.ok((await Deno.stat(`${path}/deep/in.bin`)).isFile);
+    await assert.rejects(write(`${path}/deep/in.bin/no.bin`), {
+      code: "OUTPUT_UNWRITABLE",
+      message: /in\.bin\/no\.bin cannot be written/,
+    });
+  }));
+
+Deno.test("a source that is missing or a directory is refused before anything is read", () =>
+  withFile(async (path) => {
+    await Deno.mkdir(path);
+    for (const source of [path, `${path}/none`]) {
+      for (const sources of [[source], ["-", source]]) {
+        await assert.rejects(sourceBytes(sources), {
+          code: "TEXT_INVALID",
+          message: /out\.bin.* cannot be read as a file/,
+        });
+      }
+    }
+    assert.equal(await sourceBytes(["-"]), null);
   }));

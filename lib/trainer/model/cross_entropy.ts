@@ -6,7 +6,7 @@ import { gemm, softmax } from "../graph/linear.ts";
 import { concat, reduceSum, reshape, slice } from "../graph/shape.ts";
 import { type Tensor, withDerivative } from "../graph/tensor.ts";
 
-/** Most logits held at a time; bounds the memory of large vocabularies. */
+/** Most logits of one product. The runtime makes those of all chunks first, see `keptByBatch`. */
 const MAX_LOGITS = 1 << 24;
 /** Smallest probability whose logarithm the reported loss takes. */
 const FLOOR = 1e-37;

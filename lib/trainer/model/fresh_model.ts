@@ -22,6 +22,8 @@ export interface FreshModelOptions {
   /** Path of a tokenizer.json. Its vocabulary is the model's unless `shape` says otherwise. */
   tokenizer?: string;
   seed: number;
+  /** Told how many parameters are drawn, of how many. */
+  onProgress?: (drawn: number, parameters: number) => void;
   signal?: AbortSignal;
 }
 
@@ -35,10 +37,10 @@ export interface FreshModel {
  * Writes a model directory with random weights (docs/protocol/commands.md section 12).
  *
  * @throws PsycheError `MODEL_CONFIG_INVALID`, `MODEL_DIRECTORY_EXISTS`, `MODEL_TOO_LARGE`,
- * `TOKENIZER_INVALID`, `SEED_INVALID`
+ * `TOKENIZER_INVALID`, `SEED_INVALID`, `OUTPUT_UNWRITABLE`; the reason of `signal`
  */
 export async function freshModel(options: FreshModelOptions): Promise<FreshModel> {
-  const { directory, preset, seed, signal } = options;
+  const { directory, preset, seed, onProgress, signal } = options;
   const json = options.tokenizer === undefined ? null : await readTokenizer(options.tokenizer);
   const given = Object.fromEntries(
     Object.entries(options.shape).filter(([, value]) => value !== undefined),
@@ -71,7 +73,10 @@ export async function freshModel(options: FreshModelOptions): Promise<FreshModel
     );
   }
   signal?.throwIfAborted();
-  await initModel(directory, config, seed, json);
+  await initModel(directory, config, seed, json, {
+    onProgress: (drawn) => onProgress?.(drawn, parameters),
+    signal,
+  });
   return { directory, parameters, config };
 }
 

@@ -58,3 +58,26 @@ Deno.test("a fresh model directory reads back and is never overwritten", async (
     await Deno.remove(root, { recursive: true });
   }
 });
+
+Deno.test("making a model tells how far it is and can be given up", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    const stop = new AbortController();
+    const told: number[] = [];
+    const onProgress = (drawn: number) => {
+      told.push(drawn);
+      // As a signal comes: as an event.
+      if (told.length === 3) setTimeout(() => stop.abort(new Error("given up")), 0);
+    };
+    const made = initModel(join(root, "model"), CONFIG, 3, null, {
+      onProgress,
+      signal: stop.signal,
+    });
+    await assert.rejects(made, { message: "given up" });
+    assert.ok(told.length < initialParameters(CONFIG, 3).size, `${told}`);
+    assert.ok(told.every((drawn, i) => i === 0 || drawn > told[i - 1]));
+    assert.deepEqual([...Deno.readDirSync(root)], []);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});

@@ -146,8 +146,10 @@ function positive(fields: Record<string, unknown>, name: string, fallback?: numb
 
 function ropeScaling(value: unknown): RopeScaling | null {
   if (value === undefined || value === null) return null;
-  const fields = value as Record<string, unknown>;
-  const kind: unknown = fields.rope_type ?? fields.type ?? "default";
+  if (!isTable(value)) throw invalid(`rope_scaling is ${JSON.stringify(value)}, not a table`);
+  // A table without a type may hold the base alone, but a factor of an unknown kind is no default.
+  const kind: unknown = value.rope_type ?? value.type ?? ("factor" in value ? null : "default");
+  const fields = value;
   switch (kind) {
     case "default":
       return null;

@@ -86,6 +86,9 @@ Deno.test("configurations that cannot be computed are refused", () => {
     { rope_scaling: { rope_type: "yarn", factor: 4 } },
     { rope_scaling: { rope_type: "llama3" } },
     { rope_scaling: { rope_type: "longrope" } },
+    { rope_scaling: { factor: 2 } },
+    { rope_scaling: "llama3" },
+    { rope_scaling: 2 },
   ];
   for (const change of wrong) {
     assert.throws(() => parseLlamaConfig(JSON.stringify({ ...base, ...change })), {

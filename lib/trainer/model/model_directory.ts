@@ -1,6 +1,7 @@
 /** A model on disk: a directory with config.json, *.safetensors and perhaps tokenizer.json. */
 import { dirname, join } from "node:path";
 import { PsycheError } from "../../error.ts";
+import { makeParent, unwritable } from "../atomic_file.ts";
 import { readSafetensors } from "../safetensors.ts";
 import type { ModelFiles, WeightFormat } from "../trainer.ts";
 import { type LlamaConfig, parameterShapes, parseLlamaConfig } from "./llama_config.ts";
@@ -109,15 +110,17 @@ export async function readConfigText(directory: string): Promise<string> {
  * Writes a model into a directory that appears complete or not at all: docs/protocol/client-lifecycle.md
  * section 8.1.
  *
- * @throws PsycheError `MODEL_DIRECTORY_EXISTS` when `directory` is there and not empty.
+ * @throws PsycheError `MODEL_DIRECTORY_EXISTS` when `directory` is there and not empty,
+ * `OUTPUT_UNWRITABLE`
  */
 export async function writeModelDirectory(
   directory: string,
   model: Pick<Model, "files" | "extras"> & { parameters: readonly Parameter[] },
   format: WeightFormat = {},
 ): Promise<void> {
-  await Deno.mkdir(dirname(directory), { recursive: true });
-  const temporary = await Deno.makeTempDir({ dir: dirname(directory), prefix: ".model-" });
+  await makeParent(directory);
+  const temporary = await Deno.makeTempDir({ dir: dirname(directory), prefix: ".model-" })
+    .catch((cause) => unwritable(directory, cause));
   try {
     await Deno.writeTextFile(join(temporary, "config.json"), model.files.config);
     if (model.files.tokenizer !== null) {

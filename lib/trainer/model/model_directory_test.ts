@@ -107,3 +107,12 @@ Deno.test("a missing file, a broken index and biases are refused", () =>
     await Deno.remove(second);
     await assert.rejects(readModelDirectory(directory), { code: "MODEL_FILES_MISSING" });
   }));
+
+Deno.test("a directory that cannot be made is named", () =>
+  withSharded(async (directory) => {
+    const target = join(directory, "config.json", "copy");
+    await assert.rejects(writeModelDirectory(target, await readModelDirectory(directory)), {
+      code: "OUTPUT_UNWRITABLE",
+      message: /config\.json\/copy cannot be written/,
+    });
+  }));
