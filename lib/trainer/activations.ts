@@ -1,17 +1,11 @@
 /** How many numbers training keeps of a batch until its gradients are made. */
+import { MAX_LOGITS } from "./model/cross_entropy.ts";
 import type { LlamaConfig } from "./model/llama_config.ts";
 
-/** Most logits of one chunk of the head, which a second array is made for. */
-const CHUNK_LOGITS = 2 ** 24;
-
-/**
- * For `rows` sequences, all layers and the head. The head makes its logits in chunks, but the runtime
- * makes all chunks before it takes the gradients of the first, so all of them are there at once.
- */
+/** For `rows` sequences, all layers and the head, which makes its logits chunk by chunk. */
 export function keptByBatch(config: LlamaConfig, rows: number, sequenceLength: number): number {
-  const logits = rows * sequenceLength * config.vocabSize;
-  return config.layers * rows * keptByLayer(config, sequenceLength) + logits +
-    Math.min(logits, CHUNK_LOGITS);
+  const logits = 2 * Math.min(rows * sequenceLength * config.vocabSize, MAX_LOGITS);
+  return config.layers * rows * keptByLayer(config, sequenceLength) + logits;
 }
 
 /** Of one layer, for one sequence. */

@@ -28,12 +28,15 @@ Deno.test("memory grows with the model, the sequence and the micro batch", () =>
   );
 });
 
-Deno.test("all logits of a large vocabulary count", () => {
-  const shape = { sequenceLength: 2048, microBatchSize: 8, optimizer };
-  const [small, large] = [512, 128_256].map((vocabulary) =>
-    estimateMemory(nanoConfig(vocabulary), shape).activationBytes
-  );
-  assert.ok(large - small > 4 * 8 * 2048 * (128_256 - 2 * 512));
+Deno.test("of the logits of a large vocabulary one chunk counts", () => {
+  const [one, many] = [1, 8].map((microBatchSize) => {
+    const shape = { sequenceLength: 2048, microBatchSize, optimizer };
+    const [small, large] = [512, 128_256].map((vocabulary) =>
+      estimateMemory(nanoConfig(vocabulary), shape).activationBytes
+    );
+    return large - small;
+  });
+  assert.ok(one > 0 && many <= one);
 });
 
 Deno.test("every rank takes weights, gradients and activations; the optimizer is there once", () => {

@@ -3,11 +3,12 @@ import { atLeast, div, log, mul, neg } from "../graph/elementwise.ts";
 import { gatherInRows, gatherRows, scatterAddRows } from "../graph/gather.ts";
 import { integerAtLeast, notNegative } from "../graph/integers.ts";
 import { gemm, softmax } from "../graph/linear.ts";
+import { after } from "../graph/order.ts";
 import { concat, reduceSum, reshape, slice } from "../graph/shape.ts";
 import { type Tensor, withDerivative } from "../graph/tensor.ts";
 
-/** Most logits of one product. The runtime makes those of all chunks first, see `keptByBatch`. */
-const MAX_LOGITS = 1 << 24;
+/** Most logits held at a time; bounds the memory of large vocabularies. */
+export const MAX_LOGITS = 1 << 24;
 /** Smallest probability whose logarithm the reported loss takes. */
 const FLOOR = 1e-37;
 
@@ -19,13 +20,14 @@ const FLOOR = 1e-37;
  * counts, loss and gradients are 0.
  *
  * The gradients need the probabilities only, so each chunk of rows makes its part of them at once
- * and no table of one-hot rows is ever built.
+ * and no table of one-hot rows is ever built. One chunk follows the other, so that the probabilities of one
+ * at a time are in memory; without `derives`, for the loss alone, they are gone as soon as it is known.
  */
 export function crossEntropyHead(
   x: Tensor,
   weight: Tensor,
   labels: Tensor,
-  { someCount = false, maxLogits = MAX_LOGITS } = {},
+  { someCount = false, derives = true, maxLogits = MAX_LOGITS } = {},
 ): Tensor {
   const { graph } = x;
   const rows = x.shape[0];
@@ -37,14 +39,19 @@ export function crossEntropyHead(
   const chunkRows = Math.ceil(rows / chunks);
   const logs: Tensor[] = [], dx: Tensor[] = [];
   let dWeight: Tensor | undefined;
+  /** What is there when the chunk before is done with. */
+  let done: Tensor[] = [];
   for (let start = 0; start < rows; start += chunkRows) {
     const end = Math.min(start + chunkRows, rows);
     const label = slice(found, 0, start, end);
-    const probabilities = softmax(gemm(slice(x, 0, start, end), weight, { transB: true }));
+    const probabilities = softmax(
+      gemm(after(slice(x, 0, start, end), done), weight, { transB: true }),
+    );
     logs.push(log(atLeast(gatherInRows(probabilities, label), FLOOR)));
     dx.push(gemm(probabilities, weight, { plus: neg(gatherRows(weight, label)) }));
     const part = slice(shared, 0, start, end);
     dWeight = gemm(probabilities, part, { transA: true, plus: dWeight });
+    done = [logs.at(-1)!, ...(derives ? [dx.at(-1)!, dWeight] : [])];
   }
   const loss = neg(reshape(reduceSum(mul(concat(logs, 0), shares), [0, 1]), []));
   return withDerivative(loss, [x, weight], (g) => [

@@ -56,7 +56,7 @@ export function trainingGraph(
 ): { graph: Graph; outputs: Record<string, Tensor> } {
   const graph = new Graph(target);
   const weights = declareWeights(graph, config);
-  const loss = nextTokenLoss(graph, weights, config, shape);
+  const loss = nextTokenLoss(graph, weights, config, shape, true);
   const found = gradients(loss, [...weights.values()]);
   const named = [...weights.keys()].map((name, i) => [gradientName(name), found[i]]);
   return { graph, outputs: { loss, ...Object.fromEntries(named) } };
@@ -69,7 +69,7 @@ export function lossModel(
   target: GraphTarget = CPU,
 ): Uint8Array<ArrayBuffer> {
   const graph = new Graph(target);
-  const loss = nextTokenLoss(graph, declareWeights(graph, config), config, shape);
+  const loss = nextTokenLoss(graph, declareWeights(graph, config), config, shape, false);
   return compile(graph, { loss });
 }
 
@@ -108,6 +108,7 @@ function nextTokenLoss(
   weights: Weights,
   config: LlamaConfig,
   { batch, sequenceLength, ...has }: BatchShape,
+  derives: boolean,
 ): Tensor {
   const input = (name: string) => graph.input(name, [batch, sequenceLength], "int32");
   const tokens = input("tokens");
@@ -133,7 +134,7 @@ function nextTokenLoss(
     ),
     weights.get("lm_head.weight")!,
     reshape(expected, [batch * predicted]),
-    { someCount: has.labels },
+    { someCount: has.labels, derives },
   );
 }
 
