@@ -44,7 +44,7 @@ export interface DemoCorpusOptions {
 }
 
 /** Raised when the text or its preparation changes, so that old files are made again. */
-const FORMAT = 1;
+const FORMAT = 2;
 /** Characters the vocabulary is learned from: all of them would take longer and change little. */
 const VOCABULARY_SAMPLE = 2_000_000;
 /** One document in this many is held out. */
