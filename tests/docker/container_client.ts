@@ -24,7 +24,8 @@ export class ContainerClient {
 
   /** The same over all its lives. */
   async allEvents(): Promise<TimedEvent[]> {
-    const stream = new Blob([await dockerOutput(["logs", this.name])]).stream();
+    // With the end of the last line, without which it would count as half a line.
+    const stream = new Blob([await dockerOutput(["logs", this.name]), "\n"]).stream();
     return await Array.fromAsync(readEventLines(stream));
   }
 
