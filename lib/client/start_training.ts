@@ -5,6 +5,7 @@ import type { ProgramIds } from "../chain/programs.ts";
 import type { EventSink } from "../events/event.ts";
 import { createPeerNetwork } from "../p2p/create_peer_network.ts";
 import { deriveP2pSecret } from "../p2p/derive_identity.ts";
+import { checkMemory } from "../trainer/check_memory.ts";
 import { createTrainer } from "../trainer/create_trainer.ts";
 import type { GcsSettings } from "../trainer/gcs/gcs_access.ts";
 import type { HubSettings } from "../trainer/hub/hub_environment.ts";
@@ -12,7 +13,6 @@ import { parameterShapes, parseLlamaConfig } from "../trainer/model/llama_config
 import { checkpointConfig, resolveCheckpoint } from "../trainer/resolve_checkpoint.ts";
 import { checkDevices } from "../trainer/runtime/check_devices.ts";
 import type { TrainerOptions } from "../trainer/trainer.ts";
-import { checkMemory } from "./check_memory.ts";
 import { type CheckpointSettings, openCheckpointer } from "./open_checkpointer.ts";
 import { type EvaluationSettings, openIdleEvaluation } from "./open_idle_evaluation.ts";
 import { RunModel } from "./model_source.ts";
@@ -85,7 +85,9 @@ export async function startTraining(
     await openIdleEvaluation(options.evaluation, hub, emit, signal);
   const config = await checkpointConfig(state.model.checkpoint, { hub: { ...hub, signal } });
   if (config !== null) {
-    checkMemory(config, state.model, { ...options, longestText: idle?.longestText });
+    const { maxSeqLen: sequenceLength, optimizer } = state.model;
+    const shape = { sequenceLength, optimizer, longestText: idle?.longestText };
+    checkMemory(parseLlamaConfig(config), { ...options, ...shape });
   }
   const chain = new SolanaRunChain({
     connection,

@@ -1,6 +1,7 @@
 /** The trainer proper: owns weights and optimizer state and blocks its thread while it computes. */
 import { PsycheError } from "../error.ts";
 import type { AbortFlag } from "./abort_flag.ts";
+import { checkMemory } from "./check_memory.ts";
 import { DataParallelGradients } from "./data_parallel.ts";
 import { clipFactor } from "./gradient_math.ts";
 import { Inference } from "./inference/inference.ts";
@@ -8,7 +9,6 @@ import type { TokenOptions } from "./inference/token_generator.ts";
 import { weightsFingerprint } from "./kernels/fingerprint.ts";
 import { KernelThreads } from "./kernels/kernel_threads.ts";
 import { ModelMemory } from "./kernels/model_memory.ts";
-import { estimateMemory, freeMemory, refuseTooLarge } from "./memory_estimate.ts";
 import { LlamaRuntime } from "./llama_runtime.ts";
 import { parseLlamaConfig } from "./model/llama_config.ts";
 import {
@@ -86,12 +86,9 @@ export class TrainingEngine {
         ? await readConfigText(options.model.directory)
         : options.model.files.config,
     );
+    checkMemory(config, options);
     const choices = [options.device ?? "auto"].flat();
     const ranks = countRanks(choices, options.dataParallelism);
-    refuseTooLarge(
-      estimateMemory(config, { ...options, ranks }),
-      options.memoryLimit ?? freeMemory(),
-    );
     const ort = await loadOnnxRuntime();
     const devices = await chooseDevices(ort, choices, ranks);
     const loaded = "directory" in options.model

@@ -14,6 +14,7 @@ const COMMAND = [
   "--allow-read",
   fileURLToPath(new URL("jax_contestant.ts", import.meta.url)),
 ];
+
 export class JaxRival {
   readonly #contestant: Contestant;
   readonly #warmUp: number;

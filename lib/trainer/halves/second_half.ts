@@ -1,8 +1,8 @@
 /** The thread that computes the second half of micro batches, in the arrays of the thread that asks. */
-import { receiveMessageOnPort } from "node:worker_threads";
 import { PsycheError } from "../../error.ts";
 import type { Gradients } from "../gradient_math.ts";
 import { memoryOf, type MemoryParts, type Place, placeOf } from "../kernels/kernel_memory.ts";
+import { receive } from "../kernels/receive.ts";
 import { Signal } from "../kernels/signal.ts";
 import type { LlamaConfig } from "../model/llama_config.ts";
 import type { BatchShape } from "../model/llama_graph.ts";
@@ -105,18 +105,10 @@ export class SecondHalf {
   }
 
   #answer(): number {
-    for (;;) {
-      const { count } = this.#answered;
-      // deno-lint-ignore no-explicit-any -- the two kinds of ports are one, their types are not
-      const received = receiveMessageOnPort(this.#port as any);
-      if (received === undefined) {
-        if (!this.#answered.wait(count, LIMIT_MILLISECONDS)) throw failed("no answer");
-        continue;
-      }
-      const answer: HalfAnswer = received.message;
-      if ("error" in answer) throw fromPortable(answer.error);
-      return answer.loss;
-    }
+    const answer = receive<HalfAnswer>(this.#port, this.#answered, LIMIT_MILLISECONDS);
+    if (answer === undefined) throw failed("no answer");
+    if ("error" in answer) throw fromPortable(answer.error);
+    return answer.loss;
   }
 
   #tell(message: HalfMessage): void {

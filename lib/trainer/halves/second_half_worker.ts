@@ -2,8 +2,8 @@
  * The worker of {@linkcode SecondHalf}: graphs of its own on arrays of another thread. Like the threads of
  * loops it sleeps until it is woken, which takes a tenth of the time that an event does.
  */
-import { receiveMessageOnPort } from "node:worker_threads";
 import { KernelMemory } from "../kernels/kernel_memory.ts";
+import { receive } from "../kernels/receive.ts";
 import { Signal } from "../kernels/signal.ts";
 import { ModelGraphs } from "../model_graphs.ts";
 import { loadOnnxRuntime } from "../runtime/onnx_runtime.ts";
@@ -56,12 +56,9 @@ scope.onmessage = async ({ data: { port, config, threads, signals } }) => {
   }
 
   for (;;) {
-    const { count } = asked;
-    // deno-lint-ignore no-explicit-any -- the two kinds of ports are one, their types are not
-    const message: HalfMessage | undefined = receiveMessageOnPort(port as any)?.message;
-    if (message === "end") break;
-    if (message === undefined) asked.wait(count);
-    else if ("arrays" in message) learn(message);
+    const message = receive<HalfMessage>(port, asked);
+    if (message === "end" || message === undefined) break;
+    if ("arrays" in message) learn(message);
     else {
       port.postMessage(await answer(message));
       answered.raise();

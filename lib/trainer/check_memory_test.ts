@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import type { Optimizer } from "../protocol/coordinator_state.ts";
-import { checkpointConfig } from "../trainer/resolve_checkpoint.ts";
-import { checkMemory } from "./check_memory.ts";
-import { formatLlamaConfig, nanoConfig } from "../trainer/model/llama_config.ts";
+import { checkpointConfig } from "./resolve_checkpoint.ts";
+import { checkMemory, type MemoryOptions } from "./check_memory.ts";
+import { formatLlamaConfig, nanoConfig, parseLlamaConfig } from "./model/llama_config.ts";
 
 const optimizer = { kind: "AdamW" } as Optimizer;
-const model = { maxSeqLen: 128, optimizer };
 const offline = { fetch, cacheDirectory: "/nonexistent", offline: true };
 const repo = (repoId: string) => ({ repoId, revision: null });
 
@@ -15,15 +14,17 @@ Deno.test("a run whose weights only peers have is refused by the config.json tha
     await Deno.writeTextFile(`${directory}/config.json`, formatLlamaConfig(nanoConfig(512)));
     const config = await checkpointConfig({ kind: "P2P", repo: repo(directory) }, { hub: offline });
     assert.ok(config !== null);
-    const options = { microBatchSize: 8 };
-    checkMemory(config, model, { ...options, memoryLimit: 1e9 });
+    const options = { sequenceLength: 128, microBatchSize: 8, optimizer };
+    const check = (text: string, more: Partial<MemoryOptions>) =>
+      checkMemory(parseLlamaConfig(text), { ...options, ...more });
+    check(config, { memoryLimit: 1e9 });
     for (const more of [{}, { dataParallelism: 2, memoryLimit: 300e6 }]) {
-      assert.throws(() => checkMemory(config, model, { ...options, memoryLimit: 100e6, ...more }), {
+      assert.throws(() => check(config, { memoryLimit: 100e6, ...more }), {
         code: "MODEL_TOO_LARGE",
       });
     }
     const other = config.replace('"llama"', '"deepseek_v3"');
-    assert.throws(() => checkMemory(other, model, options), { code: "MODEL_CONFIG_INVALID" });
+    assert.throws(() => check(other, {}), { code: "MODEL_CONFIG_INVALID" });
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
