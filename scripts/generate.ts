@@ -42,11 +42,21 @@ export const command = defineCommand({
     const threads = settings.threads ?? availableParallelism();
     const model = await LanguageModel.open(directory, { threads });
     const started = performance.now();
-    if (!output.json) runtime.stdout(settings.prompt);
+    const write = (text: string) => output.json || runtime.stdout(text);
+    /** Nobody reads on. */
+    const unread = new AbortController();
+    write(settings.prompt);
     const made = await generateText(model, settings.prompt, {
       ...settings,
-      signal,
-      onText: (piece) => output.json || runtime.stdout(piece),
+      signal: AbortSignal.any([signal, unread.signal]),
+      onText(piece) {
+        write(piece);
+        if (runtime.isUnread) unread.abort();
+      },
+    }).catch((error) => {
+      // The error begins on a line of its own.
+      write("\n");
+      throw error;
     });
     const seconds = (performance.now() - started) / 1000;
     await model.close();

@@ -13,6 +13,8 @@ export interface Runtime {
   /** Names in a directory; empty when it does not exist. */
   listDirectory(path: string): string[];
   stdout(text: string): void;
+  /** True once the reader of stdout is gone (`| head`); what is written is dropped then. */
+  readonly isUnread: boolean;
   stderr(text: string): void;
   /** True when a person reads stderr. */
   terminal: boolean;
@@ -26,13 +28,15 @@ export interface Runtime {
 /** The running process. */
 export function denoRuntime(): Runtime {
   const encoder = new TextEncoder();
+  /** Streams whose reader is gone; there is nobody left to tell. */
+  const unread = new Set<typeof Deno.stdout>();
   const write = (stream: typeof Deno.stdout, text: string) => {
     const bytes = encoder.encode(text);
     try {
       for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
     } catch (error) {
-      // The reader of a pipe (`| head`) may be gone; there is nobody left to tell.
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      unread.add(stream);
     }
   };
   return {
@@ -42,6 +46,9 @@ export function denoRuntime(): Runtime {
     listDirectory: (path) =>
       unlessMissing(path, () => [...Deno.readDirSync(path)].map(({ name }) => name).sort()) ?? [],
     stdout: (text) => write(Deno.stdout, text),
+    get isUnread() {
+      return unread.has(Deno.stdout);
+    },
     stderr: (text) => write(Deno.stderr, text),
     terminal: Deno.stderr.isTerminal(),
     onSignal(handler) {

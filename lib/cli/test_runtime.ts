@@ -2,6 +2,7 @@
 import type { Runtime, StopSignal } from "./runtime.ts";
 
 export interface TestRuntime extends Runtime {
+  isUnread: boolean;
   /** What was written so far. */
   written: { stdout: string; stderr: string };
   exitCodes: number[];
@@ -38,6 +39,7 @@ export function testRuntime(
         ),
       ].sort(),
     stdout: (text) => void (written.stdout += text),
+    isUnread: false,
     stderr: (text) => void (written.stderr += text),
     terminal: options.terminal ?? false,
     onSignal(handler) {

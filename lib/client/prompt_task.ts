@@ -79,11 +79,10 @@ export class PromptTask {
     const ended = made.length >= room || made.length < count && !signal.aborted;
     if (!ended) return null;
     this.#running = false;
-    const known = this.#tokens.filter((token) => token < tokenizer.vocabSize);
     return {
       index: this.#index,
       prompt: PROMPTS[this.#index],
-      continuation: tokenizer.decode(known),
+      continuation: tokenizer.decode(this.#tokens),
       tokens: this.#tokens.length,
     };
   }

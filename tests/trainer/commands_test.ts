@@ -71,6 +71,15 @@ Deno.test("init-model, generate: the same seed gives the same text; Ctrl+C keeps
     assert.equal(stopped.code, 130, stopped.stderr);
     assert.ok(stopped.stdout.length > "the".length && stopped.stdout.endsWith("\n"));
     assert.match(stopped.stderr, /^(?!200 tokens)\d+ tokens in/m);
+    const unread = await run(generate, [...args, "--max-new-tokens", "200"], (runtime) => {
+      const write = runtime.stdout;
+      runtime.stdout = (piece) => {
+        write(piece);
+        runtime.isUnread = runtime.written.stdout.length > 8;
+      };
+    });
+    assert.equal(unread.code, 0, unread.stderr);
+    assert.match(unread.stderr, /^\d{1,2} tokens in/m);
     const long = await run(generate, ["-m", model, "-p", "the", "--max-new-tokens", "999"]);
     assert.match(long.stderr, /^warning: the text ends because the model reads 256 tokens/m);
     assert.doesNotMatch(text.stderr + stopped.stderr, /warning/);
@@ -223,6 +232,7 @@ Deno.test("generate, eval: a model that computes NaN is refused instead of judge
         temperature,
       ]);
       assert.deepEqual([text.code, /MODEL_NOT_FINITE/.test(text.stderr)], [1, true], text.stderr);
+      assert.equal(text.stdout, "the cat\n");
     }
     const judged = await run(evaluate, ["-m", model, "--tasks", "arc_easy", "--data", QUESTIONS]);
     assert.deepEqual([judged.code, /MODEL_NOT_FINITE/.test(judged.stderr)], [1, true]);

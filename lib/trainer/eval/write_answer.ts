@@ -28,8 +28,7 @@ export async function writeAnswer(
   const room = Math.max(maxPositions - maxNewTokens, Math.floor(maxPositions / 2));
   const read = [beginToken(tokenizer), ...tokenizer.encode(prompt)].slice(-room);
   for (let ended = false;;) {
-    // A vocabulary may be rounded up beyond what the tokenizer knows.
-    const text = tokenizer.decode(written.filter((token) => token < tokenizer.vocabSize));
+    const text = tokenizer.decode(written);
     const end = text.indexOf(stop);
     if (end >= 0) return text.slice(0, end);
     const left = Math.min(maxNewTokens, maxPositions - read.length + 1) - written.length;

@@ -31,25 +31,29 @@ scope.onmessage = async ({ data: { port, config, threads, signals } }) => {
   const answered = new Signal(signals, ANSWERED);
   const graphs = new ModelGraphs(await loadOnnxRuntime(), config, { threads, device: "cpu" });
   const memories = new Map<number, KernelMemory>();
+  const told: SharedArrays[] = [];
   const known: { name: string; data: Float32Array<ArrayBuffer> }[][] = [];
   scope.postMessage("ready");
 
-  function learn({ memories: parts, arrays }: SharedArrays): void {
+  function look({ memories: parts, arrays }: SharedArrays) {
     for (const part of parts) {
       if (!memories.has(part.id)) memories.set(part.id, new KernelMemory(part));
     }
-    known.push(arrays.map(({ name, place: { id, address, length } }) => ({
+    return arrays.map(({ name, place: { id, address, length } }) => ({
       name,
       data: memories.get(id)!.alias(address, length),
-    })));
+    }));
   }
+
+  /** Arrays by their number. */
+  const arraysOf = (number: number) => known[number] ??= look(told[number]);
 
   async function answer(
     { shape, feeds, weights, gradients }: HalfRequest,
   ): Promise<HalfAnswer> {
     try {
-      const to = new Map(known[gradients].map(({ name, data }) => [name, data]));
-      return { loss: await graphs.train(shape, feeds, known[weights], to) };
+      const to = new Map(arraysOf(gradients).map(({ name, data }) => [name, data]));
+      return { loss: await graphs.train(shape, feeds, arraysOf(weights), to) };
     } catch (error) {
       return { error: toPortable(error) };
     }
@@ -58,7 +62,7 @@ scope.onmessage = async ({ data: { port, config, threads, signals } }) => {
   for (;;) {
     const message = receive<HalfMessage>(port, asked);
     if (message === "end" || message === undefined) break;
-    if ("arrays" in message) learn(message);
+    if ("arrays" in message) told.push(message);
     else {
       port.postMessage(await answer(message));
       answered.raise();

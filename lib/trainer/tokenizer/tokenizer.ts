@@ -9,7 +9,10 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** Ids of a text; no special tokens are added. */
   encode(text: string): number[];
-  /** Text of ids. Bytes that are not UTF-8 become U+FFFD. */
+  /**
+   * Text of ids. Bytes that are not UTF-8 become U+FFFD; ids without a token, of which models have some
+   * whose vocabulary was rounded up, are left out.
+   */
   decode(ids: readonly number[]): string;
   /** Id of exactly this token, special ones included. */
   idOf(token: string): number | undefined;
@@ -18,8 +21,7 @@ export interface Tokenizer {
 /**
  * Loads the text of a `tokenizer.json`.
  *
- * @throws PsycheError `TOKENIZER_INVALID` when it is not JSON or not a kind that can be loaded;
- * `decode` throws `TOKEN_OUT_OF_RANGE` for ids outside the vocabulary
+ * @throws PsycheError `TOKENIZER_INVALID` when it is not JSON or not a kind that can be loaded
  */
 export function loadTokenizer(json: string): Tokenizer {
   let tokenizer: HubTokenizer;
@@ -40,14 +42,8 @@ export function loadTokenizer(json: string): Tokenizer {
     vocabSize,
     encode: (text) => text === "" ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids,
     decode(ids) {
-      const unknown = ids.find((id) => tokenizer.id_to_token(id) === undefined);
-      if (unknown !== undefined) {
-        throw new PsycheError(
-          "TOKEN_OUT_OF_RANGE",
-          `Token ${unknown} is not among the ${vocabSize} of this tokenizer; use the tokenizer the model was trained with.`,
-        );
-      }
-      return ids.length === 0 ? "" : tokenizer.decode([...ids]);
+      const known = ids.filter((id) => tokenizer.id_to_token(id) !== undefined);
+      return known.length === 0 ? "" : tokenizer.decode(known);
     },
     idOf: (token) => tokenizer.token_to_id(token),
   };
