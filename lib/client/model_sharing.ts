@@ -8,6 +8,7 @@ import {
   maxModelParameterSize,
 } from "../protocol/model_blobs.ts";
 import type { ModelFiles, Trainer } from "../trainer/trainer.ts";
+import type { LoadingProgress } from "./tell_loading.ts";
 
 /** A model as peers hand it over. */
 export interface SharedModel {
@@ -128,6 +129,7 @@ export async function fetchModel(
   peers: Uint8Array[],
   parameterShapes: (config: string) => { name: string; shape: number[] }[],
   signal: AbortSignal,
+  onProgress?: LoadingProgress,
 ): Promise<SharedModel> {
   const fetch = async (request: string, maxSize: number): Promise<Uint8Array> => {
     let last: unknown;
@@ -170,14 +172,21 @@ export async function fetchModel(
   }
   const parameters = new Map<string, Float32Array<ArrayBuffer>>();
   const missing = [...expected];
+  const total = expected.reduce((sum, { shape }) => sum + size(shape), 0);
+  let loaded = 0;
   const worker = async () => {
     for (let next = missing.pop(); next !== undefined; next = missing.pop()) {
       const bytes = await fetch(`parameter:${next.name}`, maxModelParameterSize(next));
       parameters.set(next.name, decodeModelParameter(bytes, next).values);
+      onProgress?.(loaded += size(next.shape), total);
     }
   };
   await Promise.all(Array.from({ length: PARALLEL_PARAMETERS }, worker));
   return { files: { config, tokenizer }, parameters };
+}
+
+function size(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
 }
 
 function encodeTicket(ticket: BlobTicket): Uint8Array {

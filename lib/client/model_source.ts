@@ -9,6 +9,7 @@ import { checkpointPlace } from "../trainer/resolve_checkpoint.ts";
 import type { Trainer, TrainerOptions } from "../trainer/trainer.ts";
 import { fetchModel, ModelServer, weightsOfMajority } from "./model_sharing.ts";
 import type { ResultFormat } from "./result_exchange.ts";
+import { tellLoading } from "./tell_loading.ts";
 
 /** Where a client's trainer comes from, epoch after epoch. */
 export interface ModelSource {
@@ -155,10 +156,12 @@ export class RunModel implements ModelSource {
       this.#settings === settingsOf(model)
     ) return this.#trainer;
     const directory = await this.#options.resolveDirectory(checkpoint, signal);
-    const trainer = await this.#replace(model, { directory }, signal);
-    this.#origin = { kind: "checkpoint", source };
-    await this.#announce(source, trainer);
-    return trainer;
+    return await tellLoading(this.#options.emit, source, async () => {
+      const trainer = await this.#replace(model, { directory }, signal);
+      this.#origin = { kind: "checkpoint", source };
+      await this.#announce(source, trainer);
+      return trainer;
+    });
   }
 
   async #keepOrFetch(
@@ -190,10 +193,14 @@ export class RunModel implements ModelSource {
     let failure: unknown;
     while (!end.aborted && peers.length > 0) {
       try {
-        const shared = await fetchModel(network, peers, this.#options.parameterShapes, end);
-        const wanted = await weightsOfMajority(network, peers, end);
-        const trainer = await this.#replace(state.model, shared, signal);
-        if (wanted === await trainer.weightsSha256()) {
+        const trainer = await tellLoading(this.#options.emit, "peers", async (progress) => {
+          const { parameterShapes } = this.#options;
+          const shared = await fetchModel(network, peers, parameterShapes, end, progress);
+          const wanted = await weightsOfMajority(network, peers, end);
+          const made = await this.#replace(state.model, shared, signal);
+          return wanted === await made.weightsSha256() ? made : null;
+        });
+        if (trainer !== null) {
           await this.#announce("peers", trainer);
           return trainer;
         }

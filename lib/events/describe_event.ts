@@ -16,6 +16,11 @@ export function describeEvent(event: ClientEvent): string | null {
       return `joined for the next epoch (${event.signature})`;
     case "waiting":
       return `waiting: ${event.reason}`;
+    case "model_loading": {
+      const [loaded, all] = [event.loaded, event.parameters].map((n) => n?.toLocaleString("en"));
+      return `loading the model from ${event.source}` +
+        (loaded === undefined ? "" : `: ${loaded} of ${all} parameters`);
+    }
     case "model_loaded":
       return `model from ${event.source}: ${event.parameters.toLocaleString("en")} parameters on ` +
         event.device;

@@ -22,6 +22,14 @@ export type ClientEvent =
   | { type: "joined"; epoch: number; signature: string }
   | { type: "waiting"; reason: string }
   | {
+    /** Every ten seconds until `model_loaded`. */
+    type: "model_loading";
+    source: string;
+    /** Parameters (single numbers) that are there, of how many; null while that is not known. */
+    loaded: number | null;
+    parameters: number | null;
+  }
+  | {
     type: "model_loaded";
     source: string;
     parameters: number;
