@@ -8,7 +8,7 @@ import { runCommand } from "../lib/cli/run_command.ts";
 import { evalDirectory } from "../lib/trainer/eval/eval_directory.ts";
 import { findTasks, TASK_NAMES } from "../lib/trainer/eval/eval_tasks.ts";
 import { evalModelOf } from "../lib/trainer/eval/eval_model.ts";
-import { type EvalResult, evaluateLoaded } from "../lib/trainer/eval/evaluate_task.ts";
+import { type EvalResult, evaluateTask } from "../lib/trainer/eval/evaluate_task.ts";
 import { type LoadedTask, loadTask } from "../lib/trainer/eval/load_task.ts";
 import { LanguageModel } from "../lib/trainer/inference/language_model.ts";
 
@@ -82,7 +82,7 @@ export const command = defineCommand({
     const progress = createProgress(output);
     const results: EvalResult[] = [];
     for (const task of loaded) {
-      const result = await evaluateLoaded(evalModelOf(model), task, {
+      const result = await evaluateTask(evalModelOf(model), task, {
         onProgress: (done, total) => progress.update(task.task.name, done, total),
         signal,
       });

@@ -3,6 +3,7 @@ import type { BlobTicket, PeerNetwork } from "../p2p/peer_network.ts";
 import {
   decodeModelConfig,
   decodeModelParameter,
+  elements,
   encodeModelConfig,
   encodeModelParameter,
   maxModelParameterSize,
@@ -172,21 +173,18 @@ export async function fetchModel(
   }
   const parameters = new Map<string, Float32Array<ArrayBuffer>>();
   const missing = [...expected];
-  const total = expected.reduce((sum, { shape }) => sum + size(shape), 0);
+  const total = expected.reduce((sum, { shape }) => sum + elements(shape), 0);
   let loaded = 0;
   const worker = async () => {
     for (let next = missing.pop(); next !== undefined; next = missing.pop()) {
       const bytes = await fetch(`parameter:${next.name}`, maxModelParameterSize(next));
-      parameters.set(next.name, decodeModelParameter(bytes, next).values);
-      onProgress?.(loaded += size(next.shape), total);
+      const { values } = decodeModelParameter(bytes, next);
+      parameters.set(next.name, values);
+      onProgress?.(loaded += values.length, total);
     }
   };
   await Promise.all(Array.from({ length: PARALLEL_PARAMETERS }, worker));
   return { files: { config, tokenizer }, parameters };
-}
-
-function size(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
 }
 
 function encodeTicket(ticket: BlobTicket): Uint8Array {

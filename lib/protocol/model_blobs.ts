@@ -103,7 +103,8 @@ export function decodeModelParameter(
   return { name, shape: expected.shape, values };
 }
 
-function elements(shape: number[]): number {
+/** How many numbers a parameter of this shape has. */
+export function elements(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 

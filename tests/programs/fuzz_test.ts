@@ -238,7 +238,7 @@ function runCase(random: Random, world: World, seen: Map<string, number>): void 
   const logs = (failed ? result.meta() : result).logs().join("\n");
   assert.doesNotMatch(logs, /access violation|exceeded CUs|stack|unsupported/i, logs);
   const native = changed !== undefined && changed.data.length === 165 && old[NATIVE] === 1;
-  const outcome = !failed ? "success" : errorName(result, logs, native);
+  const outcome = failed ? errorName(result, logs, native) : "success";
   seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
   if (failed) return world.restore(changed ?? world.accounts[0]);
 

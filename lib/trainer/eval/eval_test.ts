@@ -4,6 +4,7 @@ import { findTasks, TASK_NAMES } from "./eval_tasks.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EvalModel } from "./eval_model.ts";
 import { evaluateTask } from "./evaluate_task.ts";
+import { loadTask } from "./load_task.ts";
 import { logLikelihood } from "./score_question.ts";
 
 const QUESTIONS = join(import.meta.dirname!, "../../../tests/trainer/fixtures/parquet/questions");
@@ -68,7 +69,7 @@ Deno.test("accuracy, per byte and against the choice alone can differ", async ()
     return text[at] === "a" ? (given ? -1 : -3) : (given ? -2 : -1);
   });
   await withRows("piqa", { validation: rows }, async (directory) => {
-    const result = await evaluateTask(scoring, findTasks("piqa")[0], { directory });
+    const result = await evaluateTask(scoring, await loadTask(findTasks("piqa")[0], { directory }));
     // Sums -4 and -2; per byte -1 and -2; gains 8 and -1.
     assert.deepEqual(result.metrics, { acc: 0, acc_norm: 1, acc_uncond: 1 });
     assert.deepEqual([result.metric, result.value, result.documents], ["acc_norm", 1, 1]);
@@ -116,7 +117,7 @@ for (const [name, row, prompts] of CASES) {
     const [task] = findTasks(name);
     await withRows(name, { [task.split]: [row] }, async (directory) => {
       const { scoring, asked } = model(() => -1);
-      await evaluateTask(scoring, task, { directory });
+      await evaluateTask(scoring, await loadTask(task, { directory }));
       assert.deepEqual(asked, prompts);
     });
   });
@@ -128,7 +129,8 @@ Deno.test("solved examples of the same kind come first, the same ones for the sa
   await withRows("boolq", files, async (directory) => {
     const prompt = async (seed: number) => {
       const { scoring, asked } = model(() => -1);
-      await evaluateTask(scoring, findTasks("boolq")[0], { directory, shots: 2, seed });
+      const loaded = await loadTask(findTasks("boolq")[0], { directory, shots: 2, seed });
+      await evaluateTask(scoring, loaded);
       return asked[0];
     };
     const first = await prompt(42);
@@ -145,21 +147,19 @@ Deno.test("solved examples of the same kind come first, the same ones for the sa
 Deno.test("parquet as the Hub has it is read, up to the document limit", async () => {
   const { scoring } = model((text) => text.endsWith(" are small") ? 0 : -1);
   const [task] = findTasks("ARC-Easy");
-  const all = await evaluateTask(scoring, task, { directory: join(QUESTIONS, "arc_easy") });
+  const directory = join(QUESTIONS, "arc_easy");
+  const all = await evaluateTask(scoring, await loadTask(task, { directory }));
   assert.deepEqual([all.documents, all.metrics.acc], [2, 0.5]);
   const seen: number[][] = [];
-  const one = await evaluateTask(scoring, task, {
-    directory: join(QUESTIONS, "arc_easy"),
-    maxDocuments: 1,
-    shots: 1,
+  const first = await loadTask(task, { directory, maxDocuments: 1, shots: 1 });
+  const one = await evaluateTask(scoring, first, {
     onProgress: (done, total) => seen.push([done, total]),
   });
   assert.deepEqual([one.documents, one.metrics.acc], [1, 0]);
   assert.deepEqual(seen, [[1, 1]]);
   const { scoring: likesThree } = model((text) => text.endsWith("C") ? 0 : -1);
-  const mmlu = await evaluateTask(likesThree, findTasks("mmlu")[0], {
-    directory: join(QUESTIONS, "mmlu"),
-  });
+  const knowledge = await loadTask(findTasks("mmlu")[0], { directory: join(QUESTIONS, "mmlu") });
+  const mmlu = await evaluateTask(likesThree, knowledge);
   assert.equal(mmlu.value, 1);
 });
 
@@ -172,7 +172,6 @@ Deno.test("unknown tasks, wrong rows and missing data are refused", async () => 
     "arc_challenge",
     "mmlu_pro",
   ]);
-  const { scoring } = model(() => -1);
   const bad = [{}, { passage: "P", question: "q" }, { passage: "P", question: 3, label: 1 }, {
     passage: "P",
     question: "q",
@@ -180,14 +179,14 @@ Deno.test("unknown tasks, wrong rows and missing data are refused", async () => 
   }];
   for (const row of bad) {
     await withRows("boolq", { validation: [row] }, async (directory) => {
-      await assert.rejects(evaluateTask(scoring, findTasks("boolq")[0], { directory }), {
+      await assert.rejects(loadTask(findTasks("boolq")[0], { directory }), {
         code: "DATA_COLUMN_INVALID",
       });
     });
   }
   await withRows("boolq", { validation: [] }, async (directory) => {
     for (const place of [directory, join(directory, "no")]) {
-      await assert.rejects(evaluateTask(scoring, findTasks("boolq")[0], { directory: place }), {
+      await assert.rejects(loadTask(findTasks("boolq")[0], { directory: place }), {
         code: "DATA_UNAVAILABLE",
       });
     }

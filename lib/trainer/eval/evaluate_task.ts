@@ -1,7 +1,7 @@
-/** One task from its data to its result: docs/protocol/training-math.md section 7. */
+/** One task to its result: docs/protocol/training-math.md section 7. */
 import type { EvalModel } from "./eval_model.ts";
-import type { EvalTask, Metric } from "./eval_task.ts";
-import { type LoadedTask, type LoadOptions, loadTask } from "./load_task.ts";
+import type { Metric } from "./eval_task.ts";
+import type { LoadedTask } from "./load_task.ts";
 import { TaskRun } from "./task_run.ts";
 
 export interface EvalResult {
@@ -20,20 +20,11 @@ export interface EvalOptions {
   signal?: AbortSignal;
 }
 
-/** @throws PsycheError as {@linkcode loadTask}; the signal's reason when aborted */
+/** @throws the signal's reason when aborted */
 export async function evaluateTask(
   model: EvalModel,
-  task: EvalTask,
-  options: EvalOptions & LoadOptions,
-): Promise<EvalResult> {
-  return await evaluateLoaded(model, await loadTask(task, options), options);
-}
-
-/** @throws the signal's reason when aborted */
-export async function evaluateLoaded(
-  model: EvalModel,
   loaded: LoadedTask,
-  { onProgress, signal }: EvalOptions,
+  { onProgress, signal }: EvalOptions = {},
 ): Promise<EvalResult> {
   const { task } = loaded;
   const run = new TaskRun(loaded);

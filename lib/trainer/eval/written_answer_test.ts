@@ -59,7 +59,7 @@ Deno.test("the last letter named as the answer counts, with or without parenthes
 Deno.test("MMLU Pro as the Hub has it: a worked example of the category, then the question", async () => {
   const { model, prompts } = saying("Dogs do that. The answer is (A).");
   const directory = join(QUESTIONS, "mmlu_pro");
-  const result = await evaluateTask(model, PRO, { directory });
+  const result = await evaluateTask(model, await loadTask(PRO, { directory }));
   assert.deepEqual([result.documents, result.value], [1, 1]);
   const [prompt] = prompts;
   assert.equal(prompt.codePointAt(0), 2);
@@ -69,7 +69,8 @@ Deno.test("MMLU Pro as the Hub has it: a worked example of the category, then th
     `\n\nQuestion: What says meow?\n${options} Cats say meow. The answer is (B).\n\n` +
       `Question: What says woof?\n${options}`,
   ));
-  const none = await evaluateTask(saying("I do not know").model, PRO, { directory, shots: 0 });
+  const unsolved = await loadTask(PRO, { directory, shots: 0 });
+  const none = await evaluateTask(saying("I do not know").model, unsolved);
   assert.equal(none.value, 0);
 });
 
@@ -88,7 +89,7 @@ Deno.test("CEval as the Hub has it: the subject comes from the directory", async
     },
   };
   const directory = join(QUESTIONS, "ceval_valid");
-  const result = await evaluateTask(model, ceval, { directory, shots: 1 });
+  const result = await evaluateTask(model, await loadTask(ceval, { directory, shots: 1 }));
   assert.deepEqual([result.metric, result.value, result.documents], ["acc", 1, 1]);
   assert.match(asked[0], /^下面是法学科目/);
   const options = "A. 动物\nB. 植物\nC. 液体\nD. 机器\n答案：";
@@ -96,7 +97,7 @@ Deno.test("CEval as the Hub has it: the subject comes from the directory", async
   const whole = findTasks("ceval_valid")[0];
   assert.equal(whole.subsets.length, 52);
   // All subjects or none: a part of them would be another measure.
-  await assert.rejects(evaluateTask(model, whole, { directory }), { code: "DATA_UNAVAILABLE" });
+  await assert.rejects(loadTask(whole, { directory }), { code: "DATA_UNAVAILABLE" });
 });
 
 Deno.test("writing stops at the next question, at an end token and when there is no room", async () => {

@@ -144,12 +144,11 @@ function positive(fields: Record<string, unknown>, name: string, fallback?: numb
   return found;
 }
 
-function ropeScaling(value: unknown): RopeScaling | null {
-  if (value === undefined || value === null) return null;
-  if (!isTable(value)) throw invalid(`rope_scaling is ${JSON.stringify(value)}, not a table`);
+function ropeScaling(fields: unknown): RopeScaling | null {
+  if (fields === undefined || fields === null) return null;
+  if (!isTable(fields)) throw invalid(`rope_scaling is ${JSON.stringify(fields)}, not a table`);
   // A table without a type may hold the base alone, but a factor of an unknown kind is no default.
-  const kind: unknown = value.rope_type ?? value.type ?? ("factor" in value ? null : "default");
-  const fields = value;
+  const kind: unknown = fields.rope_type ?? fields.type ?? ("factor" in fields ? null : "default");
   switch (kind) {
     case "default":
       return null;
