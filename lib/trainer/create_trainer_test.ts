@@ -4,6 +4,7 @@ import type { Optimizer } from "../protocol/coordinator_state.ts";
 import { createTrainer } from "./create_trainer.ts";
 import { initModel } from "./model/init.ts";
 import { type LlamaConfig, nanoConfig } from "./model/llama_config.ts";
+import { weightsSha256 } from "./model/weights_sha256.ts";
 import { seededRandom } from "./random.ts";
 import type { DistroResult, Trainer, TrainerOptions } from "./trainer.ts";
 
@@ -152,6 +153,30 @@ test("training without weight decay leaves every bit of the weights", async ({ o
   await trainer.train(request(0));
   await trainer.train(request(1));
   assert.equal(await trainer.weightsSha256(), before);
+});
+
+test("the hash of the weights follows every change", async ({ open }) => {
+  const hashOf = async (trainer: Trainer) => {
+    const weights = trainer.parameters.map(async ({ name }) => ({
+      data: await trainer.parameter(name),
+    }));
+    return weightsSha256(await Promise.all(weights));
+  };
+  const steps: [Optimizer, (trainer: Trainer) => Promise<unknown>][] = [
+    [ADAMW, (trainer) => trainer.train(request(0))],
+    [DISTRO, async (trainer) => {
+      const { result } = await trainer.train(request(0));
+      await trainer.apply({ step: 2, lr: 1e-2, results: [result] });
+    }],
+  ];
+  for (const [optimizer, change] of steps) {
+    const trainer = await open({ optimizer });
+    const before = await trainer.weightsSha256();
+    assert.equal(before, await hashOf(trainer));
+    await change(trainer);
+    assert.notEqual(await trainer.weightsSha256(), before);
+    assert.equal(await trainer.weightsSha256(), await hashOf(trainer));
+  }
 });
 
 test("a batch cut into pieces trains like the whole batch", async ({ open }) => {

@@ -56,6 +56,8 @@ export class TrainingEngine {
   readonly #dataParallel: DataParallelGradients;
   readonly #threads: KernelThreads;
   readonly #fingerprint: () => string;
+  /** Of the weights as they are; all members of a run may ask for it. */
+  #sha256: string | null = null;
   #nonce = 0;
 
   private constructor(
@@ -150,7 +152,7 @@ export class TrainingEngine {
    */
   async train(request: TrainRequest, abort?: AbortFlag): Promise<TrainResponse> {
     const nonce = this.#nonce++;
-    this.#inference.weightsChanged();
+    this.#weightsChange();
     const start = performance.now();
     checkRate(request.lr);
     checkRate(request.previousLr);
@@ -175,7 +177,7 @@ export class TrainingEngine {
     const start = performance.now();
     checkRate(lr);
     if (previousLr !== undefined) checkRate(previousLr);
-    this.#inference.weightsChanged();
+    this.#weightsChange();
     this.#optimizer.apply(results, lr, previousLr);
     const weightsFingerprint = this.weightsFingerprint();
     return { weightsFingerprint, milliseconds: performance.now() - start };
@@ -206,7 +208,7 @@ export class TrainingEngine {
 
   /** SHA-256 over all parameters in name order, fp32 little-endian, hex. */
   weightsSha256(): string {
-    return weightsSha256(this.#model.parameters);
+    return this.#sha256 ??= weightsSha256(this.#model.parameters);
   }
 
   /** See {@linkcode weightsFingerprint}. */
@@ -236,6 +238,12 @@ export class TrainingEngine {
     await this.#runtime.release();
     await this.#inference.release();
     this.#threads.close();
+  }
+
+  /** What is remembered of the weights is wrong from here on. Calls come one after the other. */
+  #weightsChange(): void {
+    this.#inference.weightsChanged();
+    this.#sha256 = null;
   }
 }
 
